@@ -1,0 +1,167 @@
+"""The embedded model's tokenizer, chat template and processor.
+
+A byte-level BPE with Qwen's special tokens. Digits are always single tokens, as in Qwen; unlike
+Qwen's, the pre-tokenizer keeps the scaffolding of a grounding reply in one piece, so that a box costs
+about twenty tokens. Any text can be encoded and comes back unchanged.
+
+The chat template writes Qwen3-VL's format: pictures and videos as vision tokens, optional
+"Picture 1: " ids, tools in the system turn, tool calls and tool responses in their tags.
+
+    python -m cookbook_utils.tiny.tokenizer FOLDER     # makes tokenizer and processor files
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .artwork import CATEGORY_PLURAL, CATEGORY_ZH, things
+from .model import MERGE, PATCH
+
+VOCAB_SIZE = 2560
+MIN_PIXELS, MAX_PIXELS = 16_384, 81_920  # 16 to 80 visual tokens a picture
+
+SPECIAL = [
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
+    "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    "<|image_pad|>", "<|video_pad|>",
+]  # fmt: skip
+VISIBLE = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
+
+SCAFFOLD = r'```json\n\[\n\t|\{"(?:bbox_2d|point_2d|bbox_3d)": \[|\], "(?:label|name|name_en)": "|"\}(?:,\n\t|\n\]\n```)?|", "(?:label|category|name_zh)": "|, (?=\d)'
+WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+CHAT_TEMPLATE = """\
+{%- macro show(content) -%}
+  {%- if content is string -%}{{- content -}}
+  {%- else -%}
+    {%- for part in content -%}
+      {%- if part.type in ('image', 'image_url') or 'image' in part or 'image_url' in part -%}
+        {%- set seen.images = seen.images + 1 -%}
+        {%- if add_vision_id -%}Picture {{ seen.images }}: {% endif -%}
+        <|vision_start|><|image_pad|><|vision_end|>
+      {%- elif part.type in ('video', 'video_url') or 'video' in part -%}
+        {%- set seen.videos = seen.videos + 1 -%}
+        {%- if add_vision_id -%}Video {{ seen.videos }}: {% endif -%}
+        <|vision_start|><|video_pad|><|vision_end|>
+      {%- elif 'text' in part -%}{{- part.text -}}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endif -%}
+{%- endmacro -%}
+{%- set seen = namespace(images=0, videos=0) -%}
+{%- set system = messages[0].role == 'system' -%}
+{%- if tools -%}
+  {{- '<|im_start|>system\\n' -}}
+  {%- if system -%}{{- show(messages[0].content) + '\\n\\n' -}}{%- endif -%}
+  {{- '# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\n' -}}
+  {{- 'You are provided with function signatures within <tools></tools> XML tags:\\n<tools>' -}}
+  {%- for tool in tools -%}{{- '\\n' + (tool | tojson) -}}{%- endfor -%}
+  {{- '\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments within ' -}}
+  {{- '<tool_call></tool_call> XML tags:\\n<tool_call>\\n{"name": <function-name>, "arguments": <args-json-object>}\\n</tool_call><|im_end|>\\n' -}}
+{%- elif system -%}
+  {{- '<|im_start|>system\\n' + show(messages[0].content) + '<|im_end|>\\n' -}}
+{%- endif -%}
+{%- for message in messages -%}
+  {%- if message.role == 'user' -%}
+    {{- '<|im_start|>user\\n' + show(message.content) + '<|im_end|>\\n' -}}
+  {%- elif message.role == 'assistant' -%}
+    {{- '<|im_start|>assistant\\n' + show(message.content or '') -}}
+    {%- for call in message.tool_calls or [] -%}
+      {%- set call = call.function or call -%}
+      {{- '\\n' if not loop.first or message.content else '' -}}
+      {{- '<tool_call>\\n{"name": "' + call.name + '", "arguments": ' -}}
+      {{- call.arguments if call.arguments is string else call.arguments | tojson -}}
+      {{- '}\\n</tool_call>' -}}
+    {%- endfor -%}
+    {{- '<|im_end|>\\n' -}}
+  {%- elif message.role == 'tool' -%}
+    {%- if loop.first or loop.previtem.role != 'tool' -%}{{- '<|im_start|>user' -}}{%- endif -%}
+    {{- '\\n<tool_response>\\n' + show(message.content) + '\\n</tool_response>' -}}
+    {%- if loop.last or loop.nextitem.role != 'tool' -%}{{- '<|im_end|>\\n' -}}{%- endif -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+"""
+
+# Strings of the replies and prompts that pages, solids, clips, screens and tools need.
+SNIPPETS = """
+{"bbox_3d": [1.25, -0.5, 3.75, 0.5, 0.5, 1.0, 0.0, 0.125, 0.0], "label": "box"}
+<tool_call>\n{"name": "computer_use", "arguments": {"action": "left_click", "coordinate": [512, 345]}}\n</tool_call>
+<tool_call>\n{"name": "mobile_use", "arguments": {"action": "click", "coordinate": [120, 830]}}\n</tool_call>
+{"action": "swipe", "coordinate": [500, 800], "coordinate2": [500, 200]} {"action": "type", "text": "hello"}
+{"action": "terminate", "status": "success"} {"action": "system_button", "button": "Back"} {"action": "open", "text": "Clock"}
+key type mouse_move left_click left_click_drag right_click double_click triple_click scroll hscroll wait answer long_press
+{"name": "image_zoom_in_tool", "arguments": {"label": "sign", "bbox_2d": [100, 200, 300, 400], "img_idx": 0}}
+<h1 class="title" data-bbox="12 34 567 89">Title</h1> <p class="text" data-bbox=""></p> <h2> <ul> <li> <table> <tr> <td> <th> <div> <img>
+qwenvl html qwenvl markdown <!-- Image (12, 34, 567, 890) --> <!-- Table (12, 34, 567, 890) -->
+Read all the text in the image. Extract the key information as JSON. Spotting all the text with line-level bounding boxes.
+{"company": null, "date": "2024-05-17", "total": "12.50", "address": "Main Street", "invoice": "number", "phone": "value"}
+import matplotlib.pyplot as plt\nfig, ax = plt.subplots(figsize=(6, 4))\nax.bar(labels, values)\nax.plot(x, y)\nax.set_title("")\nplt.show()
+```python\n```html\n```\n<!DOCTYPE html>\n<html>\n<head>\n<style>\n<body>\n</body>\n</html>
+{"start": "00:01.50", "end": "00:04.00", "description": "the dog enters from the left"} <2.0 seconds> when does it happen?
+The answer is A. (A) (B) (C) (D) left right in front of behind on top of nearest farthest page 1 of 12 video frame second
+receipt invoice total tax cash change date time price quantity item name address email phone order number ticket form chart table figure
+Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December
+"""  # fmt: skip
+
+
+def corpus(samples: int = 6000, seed: int = 7) -> Iterator[str]:
+    """Questions and answers over random scenes, every name of the world, and `SNIPPETS`."""
+    from .scenes import render_scene
+    from .tasks import ask
+
+    rng = np.random.default_rng(seed)
+    for _ in range(samples // 6):
+        scene = render_scene(rng, size=(128, 128), soft=False)
+        for _ in range(6):
+            turn = ask(scene, rng)
+            yield turn.prompt
+            yield turn.answer
+    for thing in things():
+        yield from [f'"{thing.name}" {thing.name}\n{thing.name}', f"{thing.name_zh}、{thing.name_zh}"] * 12
+    for category in CATEGORY_PLURAL:
+        yield from [f" {category} {CATEGORY_PLURAL[category]}\n{category}\n{CATEGORY_ZH[category]}"] * 12
+    yield from [line.replace("\\n", "\n") for line in SNIPPETS.splitlines()] * 30
+
+
+def train_tokenizer(vocab_size: int = VOCAB_SIZE):
+    """Trains the BPE on `corpus()` and wraps it as a fast tokenizer."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(f"{SCAFFOLD}|{WORDS}"), behavior="isolated")
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(VISIBLE),
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(corpus(), trainer)
+    bpe.add_tokens([AddedToken(text, special=False, normalized=False) for text in VISIBLE])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token="<|endoftext|>",
+        extra_special_tokens=SPECIAL[1:2] + SPECIAL[3:], model_max_length=32768, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+
+
+def build_processor(tokenizer):
+    """The `Qwen3VLProcessor` with the embedded model's pixel budget and chat template."""
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    mean = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3, patch_size=PATCH, merge_size=MERGE, temporal_patch_size=2)
+    image = Qwen2VLImageProcessor(size={"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS}, **mean)
+    video = Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 12 * MAX_PIXELS}, **mean)
+    return Qwen3VLProcessor(image, tokenizer, video, chat_template=CHAT_TEMPLATE)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    build_processor(train_tokenizer()).save_pretrained(folder)
+    print(f"tokenizer and processor in {folder}")
