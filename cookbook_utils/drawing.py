@@ -53,7 +53,7 @@ def draw_boxes(
 ) -> Image.Image:
     """Returns a copy of the picture with each box outlined and its label on a chip beside it.
 
-    `boxes`: dicts with `bbox_2d`, pixels, and maybe `label`. `color`: one for all, or `{label: color}`; by default its own.
+    `boxes`: dicts with `bbox_2d`, pixels, and maybe `label`. `color`: one for all, or `{label: color}`; by default by label.
     `width` of the lines, `font_size`: pixels, by default in proportion to the picture. `fill`: opacity of the insides, 0..1.
     `font`: a font file to try first. Chips stay inside the picture, and off each other where there is room near their boxes.
     Raises TypeError if `image` is no PIL picture, ValueError for an item without four numbers or a bad option.
@@ -225,8 +225,8 @@ def _warn(lost: list[str], missing: set[str]) -> None:
         warnings.warn(f"{len(lost)} not drawn, outside the picture or NaN: {', '.join(lost[:5])}", stacklevel=3)
     if missing:
         names = ", ".join(f"{ascii(c)[1:-1]} {unicodedata.name(c, '')}".strip() for c in sorted(missing)[:9])
-        warnings.warn(f"no font has a glyph for {names}{', ...' * (len(missing) > 9)}; drawn as code points. Install one that has "
-                      "them (https://fonts.google.com/noto; on Debian the packages fonts-noto-core, fonts-noto-cjk and "
+        warnings.warn(f"no font has a glyph for {names}{', ...' * (len(missing) > 9)}; drawn as code points. Install one that "
+                      "has them (https://fonts.google.com/noto; on Debian the packages fonts-noto-core, fonts-noto-cjk and "
                       "fonts-noto-color-emoji) or pass font=", stacklevel=3)
 
 

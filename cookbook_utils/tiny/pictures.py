@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .artwork import things
-from .evaluate import HELD_OUT
-from .scenes import Scene, render_scene
+from .scenes import HELD_OUT, Scene, render_scene
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "pictures"
 SCENES, SINGLES = 24, 48

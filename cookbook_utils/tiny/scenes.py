@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from .artwork import sprites, things, visible_box
 
+HELD_OUT = 4_000_000_000  # seeds from here on are for evaluation; the training's come from the clock, in seconds
 SIDE = (256, 640)  # shortest and longest side of a picture, pixels
 EXTENT = (0.17, 0.52)  # longer side of a thing, as a share of sqrt(width * height)
 MAX_COVER = 0.2  # share of the smaller box that may be covered

@@ -3,8 +3,8 @@
     python -m cookbook_utils.tiny.train RUN_FOLDER --minutes 120
 
 The run folder lies outside the repository; it gets `log.jsonl`, `last.pt` (everything needed to
-resume) and `model/` (a checkpoint that `load_model("transformers:RUN_FOLDER/model")` reads). The
-first start takes its weights from `--init`, by default the checkpoint in the assets when there is one.
+resume), `model/` (a checkpoint that `load_model("transformers:RUN_FOLDER/model")` reads) and `best/`
+(the one with the lowest text loss on fixed held-out pictures, measured at every save). The first start takes its weights from `--init`, by default the checkpoint in the assets when there is one.
 
 Two phases: the vision tower alone learns from the dense head what lies where (`--vision-steps`), then
 everything is trained on questions and answers with the dense loss beside. Muon updates the matrices,
@@ -22,15 +22,19 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from . import data
 from .dense import IGNORE, NOTHING
 from .model import MERGE, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
 
 ASSET = Path(__file__).resolve().parents[2] / "assets" / "tiny"
+HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
+NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
 
 
@@ -50,10 +54,10 @@ class Trainer:
     def __init__(self, args: argparse.Namespace):
         self.args = args
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.step, self.samples, self.seconds, self.best = 0, 0, 0.0, float("inf")
         self.processor, self.model = start_from(args.init)
         self.model.float().train().to(self.device)
-        self.head = DenseHead(NOTHING + 1).to(self.device)
+        self.head = dense_head(args.init).to(self.device)
         self.optimizers = make_optimizers(self.model, self.head)
         self.tables: dict = {}
         fast = (lambda f: f) if args.eager else (lambda f: torch.compile(f, dynamic=False))
@@ -127,16 +131,35 @@ class Trainer:
 
     def state(self) -> dict:
         parts = {"model": self.model, "head": self.head, "muon": self.optimizers[0], "adam": self.optimizers[1]}
-        numbers = {"step": self.step, "samples": self.samples, "seconds": self.seconds}
+        numbers = {name: getattr(self, name) for name in NUMBERS}
         return {**{name: part.state_dict() for name, part in parts.items()}, **numbers}
 
-    def save(self, folder: Path) -> None:
-        """Writes `last.pt` and `model/`, each complete before it takes the old one's place."""
+    @torch.no_grad()
+    def held_out(self, batches: int = 4, size: int = 16) -> dict[str, float]:
+        """Text loss and share of right tokens on the same unseen pictures every time."""
+        packer, compiled = data.Packer(self.processor.tokenizer), (self.vision, self.text)
+        self.vision, self.text = vision_forward, text_layers
+        shapes = list(data.GRIDS)[:batches]
+        made = (data.make_batch(packer, np.random.default_rng([HELD_OUT, 2, i]), size, grid) for i, grid in enumerate(shapes))
+        losses = [self.forward(batch, with_text=True) for batch in made]
+        self.vision, self.text = compiled
+        return {f"held_out_{name}": float(sum(row[name] for row in losses)) / len(losses) for name in ("text", "text_right")}
+
+    def save(self, folder: Path) -> dict[str, float]:
+        """Writes `last.pt`, `model/` and perhaps `best/`, each complete before it takes the old one's place."""
+        figures = self.held_out()
+        better = figures["held_out_text"] < self.best
+        self.best = min(self.best, figures["held_out_text"])
         torch.save(self.state(), folder / "last.tmp")
         os.replace(folder / "last.tmp", folder / "last.pt")
         save_checkpoint(self.model, self.processor, folder / "model.tmp")
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        os.replace(folder / "model.tmp", folder / "model")
+        torch.save(self.head.state_dict(), folder / "model.tmp" / HEAD)
+        for name in ("best", "model") if better else ("model",):
+            copy = shutil.copytree(folder / "model.tmp", folder / f"{name}.new")
+            shutil.rmtree(folder / name, ignore_errors=True)
+            os.replace(copy, folder / name)
+        shutil.rmtree(folder / "model.tmp")
+        return figures
 
     def resume(self, folder: Path) -> None:
         """Takes up the run of `folder` where it stopped; a fresh folder is left as it is."""
@@ -147,7 +170,8 @@ class Trainer:
         self.head.load_state_dict(state["head"])
         for optimizer, name in zip(self.optimizers, ("muon", "adam"), strict=True):
             optimizer.load_state_dict(state[name])
-        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+        for name in NUMBERS:
+            setattr(self, name, state.get(name, getattr(self, name)))
 
 
 def start_from(init: str | None):
@@ -161,6 +185,14 @@ def start_from(init: str | None):
         raise ValueError(f"--init: expected a folder with model.safetensors, got {init}")
     processor = build_processor(train_tokenizer())
     return processor, new_model(processor.tokenizer)
+
+
+def dense_head(init: str | None) -> DenseHead:
+    """The dense head that was saved beside a checkpoint, or a new one."""
+    head, saved = DenseHead(NOTHING + 1), Path(init or ASSET) / HEAD
+    if saved.exists():
+        head.load_state_dict(torch.load(saved, weights_only=True))
+    return head
 
 
 def save_checkpoint(model, processor, folder: Path) -> None:
@@ -217,25 +249,31 @@ def train(args: argparse.Namespace) -> None:
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, num_workers=args.workers, prefetch_factor=3, worker_init_fn=leave_signals_to_the_parent
     )
-    stop = []
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.append(True))
+    stop: list[bool] = []
+    before = {name: signal.signal(name, lambda *_: stop.append(True)) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        run(trainer, loader, folder, stop)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def run(trainer: Trainer, loader, folder: Path, stop: list) -> None:
+    """Steps until `stop` holds something or the time is over; logs and saves on the way and at the end."""
+    args, first, sums = trainer.args, trainer.step, {}
     began = logged = saved = time.time()
-    sums: dict[str, float] = {}
-    first = trainer.step
     for batch in loader:
-        elapsed = time.time() - began
-        rate = rate_at(elapsed, args.minutes * 60, args.cooldown, trainer.step - first)
+        rate = rate_at(time.time() - began, args.minutes * 60, args.cooldown, trainer.step - first)
         for name, value in trainer.update(batch, rate).items():
-            sums[name] = sums.get(name, 0.0) + value
+            sums[name] = sums.get(name, 0.0) + value / args.log_every
         if trainer.step % args.log_every == 0:
-            now = time.time()
-            trainer.seconds += now - logged
-            write_log(folder, trainer, {k: v / args.log_every for k, v in sums.items()}, rate, args.log_every * args.batch / (now - logged))
-            sums, logged = {}, now
+            took, logged = time.time() - logged, time.time()
+            trainer.seconds += took
+            write_log(folder, trainer, sums, rate, args.log_every * args.batch / took)
+            sums = {}
         over = stop or time.time() - began > args.minutes * 60
         if over or time.time() - saved > args.save_minutes * 60:
-            trainer.save(folder)
+            write_log(folder, trainer, trainer.save(folder), rate, 0.0)
             saved = time.time()
         if over:
             return

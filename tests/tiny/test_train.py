@@ -1,0 +1,66 @@
+"""The training command: it learns, stops on its own, and takes up where it stopped."""
+
+import argparse
+import json
+
+import pytest
+import torch
+
+from cookbook_utils.tiny import data, train
+from cookbook_utils.tiny.tokenizer import build_processor, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A checkpoint with random weights."""
+    processor = build_processor(train_tokenizer())
+    folder = tmp_path_factory.mktemp("start")
+    train.save_checkpoint(train.new_model(processor.tokenizer), processor, folder)
+    return folder
+
+
+def arguments(folder, init, **changes):
+    options = dict(folder=str(folder), init=str(init), minutes=0.0, cooldown=0.3, vision_steps=0, batch=2, most=2, workers=1,
+                   text_weight=1.0, dense_weight=0.3, log_every=1, save_minutes=99, eager=True, grids=1)  # fmt: skip
+    return argparse.Namespace(**{**options, **changes})
+
+
+def test_a_run_leaves_a_checkpoint_that_the_library_loads_and_a_second_run_goes_on_from_it(start, tmp_path):
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    train.train(arguments(tmp_path, start))
+    train.train(arguments(tmp_path, start))
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "text" in row] == [1, 2]
+    held_out = [row["held_out_text"] for row in log if "held_out_text" in row]
+    assert len(held_out) == 2 and torch.load(tmp_path / "last.pt")["best"] == pytest.approx(min(held_out), abs=1e-4)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
+    assert type(model).__name__ == "Qwen3VLForConditionalGeneration" and model.dtype == torch.bfloat16
+    assert type(AutoProcessor.from_pretrained(tmp_path / "model")).__name__ == "Qwen3VLProcessor"
+    assert (tmp_path / "model" / train.HEAD).exists() and (tmp_path / "best" / "model.safetensors").exists()
+
+
+def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
+    import numpy as np
+
+    for phase, figure in ((99, "token"), (0, "text")):
+        trainer = train.Trainer(arguments(tmp_path, start, vision_steps=phase))
+        packer = data.Packer(trainer.processor.tokenizer)
+        batch = data.make_batch(packer, np.random.default_rng(0), 2, (8, 9), most=2)
+        losses = [trainer.update(batch, 0.3)[figure] for _ in range(8)]
+        assert losses[-1] < 0.8 * losses[0], figure
+
+
+def test_the_rate_warms_up_holds_and_falls_to_zero():
+    rates = [train.rate_at(elapsed, 100, 0.3, step=1000) for elapsed in (0, 69, 85, 100)]
+    assert rates == pytest.approx([1, 1, 0.5, 0]) and train.rate_at(0, 100, 0.3, step=0) < 0.05
+
+
+def test_a_wrong_start_is_named(tmp_path):
+    with pytest.raises(ValueError, match="--init: expected a folder with model.safetensors"):
+        train.start_from(str(tmp_path))
+
+
+def test_the_last_digit_of_a_coordinate_counts_less():
+    weights = data.digit_weights([5, 1, 2, 3, 9, 4, 9], {1: 1, 2: 2, 3: 3, 4: 4})
+    assert weights.tolist() == [1, 1, 1, 0.25, 1, 1, 1]
