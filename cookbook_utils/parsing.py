@@ -18,7 +18,7 @@ from reprlib import repr as brief
 from types import SimpleNamespace
 
 __all__ = ["Parsed", "ParsedDict", "ReplyError", "extract_code", "parse_boxes", "parse_boxes_3d", "parse_events",
-           "parse_json", "parse_points", "parse_tool_calls", "split_thinking"]  # fmt: skip
+           "parse_json", "parse_points", "parse_tool_calls", "split_thinking"]
 
 
 class Parsed(list):
@@ -426,7 +426,8 @@ class _Tree:
         if sound or not parts and (last or frame.is_object):
             return
         frame.broken = True
-        if frame.is_object and (not frame.told or any(_RANGE.match(key) for key, _ in frame.members)):
+        # One reason for an object, but one for each member if its keys are times: then each is an item.
+        if frame.is_object and (not frame.told or len(parts) > 1 and any(_RANGE.match(key) for key, _ in frame.members)):
             self.lost.append(f"{'cut off' if self.truncated else 'cannot read'}: {self.text[frame.start : end][-80:]!r}")
             frame.told = True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -168,6 +168,9 @@ SIDES = st.integers(1, 400) | st.integers(1, 20000)
 
 @settings(max_examples=400)
 @given(width=SIDES, height=SIDES, budget=st.sampled_from([(65536, 16777216), (1, 50000), (4096, 4096), (200704, 1003520)]))
+@example(width=240, height=270, budget=(65536, 16777216))  # rounds to exactly the smallest budget
+@example(width=250, height=262, budget=(1, 65536))  # rounds to exactly the largest one
+@example(width=200, height=1, budget=(65536, 16777216))  # the longest ratio
 def test_image_tokens_agree_with_the_processors_smart_resize(qwen2_vl, width, height, budget):
     try:
         expected = qwen2_vl.smart_resize(height, width, 32, *budget)

@@ -127,6 +127,7 @@ LOSSES = [
     (f'[{A}, {{"bbox_2d": [1, 2, 3, 4], "names": {{"en": }}}}]', '"en"', False, "something inside is broken"),
     (f'{{"bbox_2d": [10, 20, 30, 40], "bbox_2d": [1, 2, 3, 4], "label": "cat"}}', "[1, 2, 3, 4]", False, "a second box"),
     ('{"bbox_2d": [10, 20, 30, 40], "label": "cat", "label": "dog"}', "'dog'", False, "a second label"),
+    (f'[{A[:-1]}, "label": "dog"}},', "'dog'", True, "a second label, then cut"),
     (f'[{A[:-1]}, "label": "dog"}}, {{"x": ]', "'dog'", False, "a second label where the rest is broken"),
     (
         "<|object_ref_start|>cat<|object_ref_end|><|box_start|>(10,20),(30,40)<|box_end|>"
@@ -280,6 +281,8 @@ def test_events(reply, expected, reason):
 LOST_EVENTS = [
     ('{"00:01 - 00:02": "a", "00:03 - 00:0', True, "cut inside the second key"),
     ('{"00:01 - 00:02": "a", "00:03 - 00:04": "b', True, "cut inside the second text"),
+    ('{"00:01 - 00:02": "a", "00:03 - 00:04": {"event": "b"', True, "cut inside the second object"),
+    ('[{"00:01 - 00:02": "a", "00:03 - 00:04": "b', True, "cut inside the second text, in a list"),
     ('{"00:01 - 00:02": "a", "00:03 - 00:04": }', False, "no text"),
     ('[{"start": 1, "end": 2, "event": "a"}, {"start": "soon", "end": 3}]', False, "no time"),
     ('[{"start": 1, "end": 2, "event": "a"}, {"start": 5}]', False, "no end"),
@@ -398,6 +401,7 @@ def test_extract_code(reply, language, expected, reason):
         ('[{"a": 1}, {"a": 2', [{"a": 1}], 1, "an object in a list that is cut"),
         ('{"a": {"b": 1, "c": 2', {"a": {"b": 1}}, 1, "an object in an object that is cut"),
         ("[1, oops, 3]", [1, 3], 1, "a bad element"),
+        ('[{"a": 1} {"b": 2}]', [{"a": 1}, {"b": 2}], 0, "a comma missing between objects"),
         ('{"a": "说"好"了"}', {"a": '说"好"了'}, 0, "bare quotes"),
         ('{"a": "x\\qy\\n"}', {"a": "x\\qy\\n"}, 0, "an escape that JSON does not know leaves the string raw"),
     ],

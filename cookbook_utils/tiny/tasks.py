@@ -366,9 +366,9 @@ def relation(scene: Scene, rng) -> Turn | None:
 
 
 TASKS: dict[Callable, float] = {
-    locate_all: 4, locate_all_zh: 0.7, locate_name: 2.5, locate_name_zh: 0.7, locate_absent: 1.0, locate_names: 2,
-    locate_category: 2, locate_described: 3, name_described: 0.7, point: 2, other_keys: 1.2, count: 1.5, count_zh: 0.3,
-    presence: 1.2, name_all: 1.2, name_one: 1.5, name_box: 1.0, relation: 0.7,
+    locate_all: 2, locate_all_zh: 0.5, locate_name: 3.5, locate_name_zh: 0.9, locate_absent: 3, locate_names: 2,
+    locate_category: 2, locate_described: 3, name_described: 1, point: 2, other_keys: 0.8, count: 3, count_zh: 0.6,
+    presence: 4, name_all: 1, name_one: 1, name_box: 0.5, relation: 1.5,
 }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.samples += len(batch.ids)
-        return {name: float(value) for name, value in losses.items()}
+        return {name: float(value.detach()) for name, value in losses.items()}
 
     def parameters(self):
         return [p for part in (self.model, self.head) for p in part.parameters() if p.requires_grad]
