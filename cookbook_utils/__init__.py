@@ -11,11 +11,13 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "coordinates": ("to_pixels", "to_grid", "iou", "drop_duplicates", "image_tokens"),
     "parsing": (
-        "Parsed", "parse_boxes", "parse_points", "parse_boxes_3d", "parse_events", "parse_tool_calls",
+        "Parsed", "ParsedDict", "ReplyError", "parse_boxes", "parse_points", "parse_boxes_3d", "parse_events", "parse_tool_calls",
         "split_thinking", "extract_code", "parse_json",
     ),
-    "drawing": ("draw_boxes", "draw_points", "contact_sheet"),
-    "geometry3d": ("Camera", "box_corners", "box_edges", "draw_boxes_3d", "to_open3d", "iou_3d"),
+    "drawing": ("draw_boxes", "draw_points", "contact_sheet", "label_colors"),
+    "geometry3d": (
+        "Camera", "bbox_2d_of", "box_corners", "box_edges", "draw_boxes_3d", "iou_3d", "project_points", "rotation_matrix", "to_open3d",
+    ),
     "models": ("load_model",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}

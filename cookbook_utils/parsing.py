@@ -154,10 +154,9 @@ def parse_json(text, *, strict=False):
     answer = split_thinking(text)[1]
     tree = _Tree(answer)
     if not tree.values:
-        value = _loads(answer)
-        if strict and value is None and answer != "null":
+        if strict and _loads(answer) is None and answer != "null":
             raise ReplyError(text, ["no JSON in the reply"])
-        return value
+        return _loads(answer)
     (start, end, value), *others = sorted(tree.values, key=lambda found: found[0] - found[1])
     parsed = (ParsedDict if isinstance(value, dict) else Parsed)(value)
     unclear = [f"not all of this is JSON: {answer[start:end][:80]!r}"] if tree.top.broken and not tree.lost else []
@@ -180,9 +179,9 @@ def _read(text, find, wanted=None, strict=False):
     tree, found = _Tree(_box_tokens_as_json(answer)), []
     for _, _, value in tree.values:
         _collect(value, find, wanted, found)
-    parsed = Parsed([outcome for outcome in found if not isinstance(outcome, str)], tree.lost, tree.truncated)
-    parsed.dropped += [outcome for outcome in found if isinstance(outcome, str)]
-    parsed.truncated |= bool(text.strip() and not answer)
+    reasons = tree.lost + [outcome for outcome in found if isinstance(outcome, str)]
+    truncated = tree.truncated or bool(text.strip() and not answer)  # or cut off while thinking
+    parsed = Parsed([outcome for outcome in found if not isinstance(outcome, str)], reasons, truncated)
     empty = tree.values and not tree.top.broken and not found and all(_HOLLOW.fullmatch(tree.text, *v[:2]) for v in tree.values)
     if wanted and not found and not tree.lost and not empty:
         parsed.dropped.append(f"no {'whole ' * parsed.truncated}item in the reply: {(answer or text)[:80]!r}")
@@ -346,7 +345,6 @@ class _Tree:
 
     def _fast(self, text, start):
         """The well-formed value that opens at start, and its end; None if it is not well formed."""
-        known = len(self.lost)
         try:
             value, end = self._decode(text, start) if _PLAUSIBLE.match(text, start) else (None, None)
             objects = value if isinstance(value, list) else [value]
@@ -355,7 +353,6 @@ class _Tree:
             return end and self._decode_pairs(text, start)
         except (ValueError, RecursionError) as error:  # ValueError also for a number of more than 4,300 digits
             self.failed_at = getattr(error, "pos", start)
-            del self.lost[known:]
 
     def _value(self, start, parent):
         """The value that opens at start, or _BAD if nothing in it is worth keeping, and its end."""
@@ -426,7 +423,7 @@ class _Tree:
         if sound or not parts and (last or frame.is_object):
             return
         frame.broken = True
-        # One reason for an object, but one for each member if its keys are times: then each is an item.
+        # one reason for an object; if its keys are times, one for each member
         if frame.is_object and (not frame.told or len(parts) > 1 and any(_RANGE.match(key) for key, _ in frame.members)):
             self.lost.append(f"{'cut off' if self.truncated else 'cannot read'}: {self.text[frame.start : end][-80:]!r}")
             frame.told = True
