@@ -22,7 +22,7 @@ GRIDS = {
     (9, 8): 3, (8, 9): 3, (10, 7): 3, (7, 10): 3, (12, 6): 2, (6, 12): 2, (11, 6): 2, (6, 11): 2,
     (11, 7): 1, (7, 11): 1, (8, 8): 2, (10, 8): 1, (8, 10): 1,
 }  # fmt: skip
-SYSTEMS = ("You are a helpful assistant.",)
+SYSTEM = "You are a helpful assistant."
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Batch:
     digits_at_token: torch.Tensor
 
 
-def digit_weights(ids: list[int], digits: dict[int, int]) -> np.ndarray:
+def digit_weights(ids: list[int], digits: set[int]) -> np.ndarray:
     """Loss weights of an answer: the ones digit of a coordinate counts a quarter, very short answers count more."""
     weights = np.ones(len(ids), np.float32) * (3.0 if len(ids) <= 4 else 1.0)
     for i in range(1, len(ids)):
@@ -57,11 +57,11 @@ class Packer:
         self.encode = lambda text: tokenizer(text, add_special_tokens=False).input_ids
         self.image = tokenizer.convert_tokens_to_ids("<|image_pad|>")
         self.pad = tokenizer.pad_token_id
-        self.digits = {tokenizer.convert_tokens_to_ids(d): int(d) for d in "0123456789"}
+        self.digits = set(tokenizer.convert_tokens_to_ids(list("0123456789")))
 
     def prefix(self, rng: np.random.Generator, grid: tuple[int, int]) -> tuple[list[int], np.ndarray]:
         """Token ids and M-RoPE positions `(3, n)` of what stands before a question."""
-        system = f"<|im_start|>system\n{SYSTEMS[0]}<|im_end|>\n" if rng.random() < 0.1 else ""
+        system = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n" if rng.random() < 0.1 else ""
         before = self.encode(f"{system}<|im_start|>user\n<|vision_start|>")
         rows, columns = grid
         h, w = np.divmod(np.arange(rows * columns), columns)

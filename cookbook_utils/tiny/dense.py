@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..coordinates import to_grid
 from .model import MERGE, PATCH
 from .scenes import Scene
 
@@ -34,7 +35,7 @@ def owners(boxes: np.ndarray, size: tuple[int, int], cell: int) -> np.ndarray:
 
 def grid_digits(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Hundreds, tens and ones `(boxes, 4, 3)` of the box edges on the 0-1000 grid (1000 counts as 999)."""
-    grid = np.minimum(np.rint(boxes / np.array([*size, *size]) * 1000), 999).astype(np.int64)
+    grid = np.minimum(to_grid(boxes, size), 999)
     return np.stack([grid // 100, grid // 10 % 10, grid % 10], -1)
 
 

@@ -71,14 +71,13 @@ def is_json(reply: str) -> bool:
     return True
 
 
-def match(found: np.ndarray, true: np.ndarray) -> list[tuple[int, int, float]]:
-    """Pairs `(found, true, IoU)` that maximise the summed IoU (Hungarian method)."""
+def pair_up(score: np.ndarray) -> list[tuple[int, int, float]]:
+    """Pairs `(row, column, score)` that maximise the summed score, each row and column once (Hungarian method)."""
     from scipy.optimize import linear_sum_assignment
 
-    if not len(found) or not len(true):
+    if not score.size:
         return []
-    overlap = iou(found, true)
-    return [(i, j, float(overlap[i, j])) for i, j in zip(*linear_sum_assignment(-overlap), strict=True)]
+    return [(i, j, float(score[i, j])) for i, j in zip(*linear_sum_assignment(-score.astype(float)), strict=True)]
 
 
 def grounding(cases: list[Case]) -> dict[str, float]:
@@ -87,7 +86,8 @@ def grounding(cases: list[Case]) -> dict[str, float]:
     for case in cases:
         items = parse_boxes(case.reply, case.scene.size)
         truth = case.turn.expect["placed"]
-        pairs = match(np.array([i["bbox_2d"] for i in items]).reshape(-1, 4), np.array([p.box_xyxy for p in truth], float))
+        boxes = np.array([item["bbox_2d"] for item in items]).reshape(-1, 4)
+        pairs = pair_up(iou(boxes, np.array([p.box_xyxy for p in truth], float).reshape(-1, 4)))
         overlaps += [overlap for _, _, overlap in pairs]
         labels += [label_of(items[i]) == truth[j].name for i, j, overlap in pairs if overlap >= 0.5]
         found_total, true_total = found_total + len(items), true_total + len(truth)
@@ -111,17 +111,9 @@ def point_hits(cases: list[Case]) -> float:
         points: Parsed = parse_points(case.reply, case.scene.size)
         truth = case.turn.expect["placed"]
         inside = np.array([[inside_box(p["point_2d"], t.box_xyxy) and label_of(p) == t.name for t in truth] for p in points])
-        hits += sum(pair[2] for pair in assign(inside))
+        hits += sum(hit for _, _, hit in pair_up(inside))
         total += len(truth)
     return hits / max(total, 1)
-
-
-def assign(allowed: np.ndarray) -> list[tuple[int, int, bool]]:
-    from scipy.optimize import linear_sum_assignment
-
-    if not allowed.size:
-        return []
-    return [(i, j, bool(allowed[i, j])) for i, j in zip(*linear_sum_assignment(-allowed.astype(float)), strict=True)]
 
 
 def inside_box(point: list[float], box: tuple) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..coordinates import to_grid
 from .artwork import CATEGORY_PLURAL, CATEGORY_ZH, things
 from .scenes import Placed, Scene
 
@@ -34,9 +35,7 @@ def pick(rng: np.random.Generator, options):
 
 def grid_box(placed: Placed, size: tuple[int, int]) -> list[int]:
     """The box of a thing on the 0-1000 grid."""
-    width, height = size
-    x1, y1, x2, y2 = placed.box_xyxy
-    return [round(x1 / width * 1000), round(y1 / height * 1000), round(x2 / width * 1000), round(y2 / height * 1000)]
+    return to_grid(placed.box_xyxy, size).tolist()
 
 
 def grid_point(placed: Placed, size: tuple[int, int]) -> list[int]:

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..models import TINY_FOLDER
 from . import data
 from .dense import IGNORE, NOTHING
 from .model import MERGE, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
 
-ASSET = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
@@ -178,7 +178,7 @@ def start_from(init: str | None):
     """Processor and model of a checkpoint folder, or new ones when `init` is None and no asset exists."""
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-    folder = Path(init) if init else ASSET
+    folder = Path(init or TINY_FOLDER)
     if (folder / "model.safetensors").exists():
         return AutoProcessor.from_pretrained(folder), Qwen3VLForConditionalGeneration.from_pretrained(folder)
     if init:
@@ -189,7 +189,7 @@ def start_from(init: str | None):
 
 def dense_head(init: str | None) -> DenseHead:
     """The dense head that was saved beside a checkpoint, or a new one."""
-    head, saved = DenseHead(NOTHING + 1), Path(init or ASSET) / HEAD
+    head, saved = DenseHead(NOTHING + 1), Path(init or TINY_FOLDER) / HEAD
     if saved.exists():
         head.load_state_dict(torch.load(saved, weights_only=True))
     return head
