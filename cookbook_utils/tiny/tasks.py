@@ -138,9 +138,9 @@ def locate_absent(scene: Scene, rng) -> Turn:
 
 def locate_names(scene: Scene, rng) -> Turn:
     """Several names in one request, some of them absent."""
-    names = sorted({p.name for p in scene.placed}, key=lambda _: rng.random())[: int(rng.integers(1, 4))]
+    names = sorted(sorted({p.name for p in scene.placed}), key=lambda _: rng.random())[: int(rng.integers(1, 4))]
     names += [absent_kind(scene, rng).name for _ in range(int(rng.integers(0, 3)))]
-    names = sorted(set(names), key=lambda _: rng.random())
+    names = sorted(sorted(set(names)), key=lambda _: rng.random())
     found = [p for p in scene.placed if p.name in names]
     wording = (
         "Locate every instance that belongs to the following categories: {}.",

@@ -45,3 +45,13 @@ def test_claiming_a_thing_or_writing_prose_is_no_empty_list(scenes):
 @pytest.mark.parametrize(("reply", "valid"), [("```json\n[]\n```", True), ("[1, 2", False), ("```json\n[1,\n```", False)])
 def test_json_is_valid_or_not(reply, valid):
     assert evaluate.is_json(reply) is valid
+
+
+def test_the_held_out_questions_are_the_same_in_every_process():
+    import os
+    import subprocess
+    import sys
+
+    code = "from cookbook_utils.tiny import evaluate as e, tasks as t; print([c.turn.prompt for n in t.TASKS for c in e.cases_for(n, e.held_out_scenes(3))])"
+    runs = [subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}) for seed in "123"]
+    assert runs[0] == runs[1] == runs[2]
