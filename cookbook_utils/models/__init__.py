@@ -3,24 +3,44 @@
     messages.py    the message format: checks, pictures and videos loaded
     media.py       pictures and videos from paths, URLs, data URLs
     generation.py  generation settings and their published values
-    reply.py       what comes back
+    reply.py       what comes back; stream.py, piece by piece
     base.py        ask, chat, stream, chat_batch
     local.py       weights on this machine (transformers); weights.py brings them into memory
+    remote.py      a model behind a server (openai); servers.py says where each stands and how it differs,
+                   protocol.py what is sent and read, connection.py how, pictures.py and videos.py what of pictures and
+                   videos; faults.py what goes wrong, retry.py how long that is borne
+    batch.py       many conversations; journal.py, so that they can be resumed
+    cache.py       replies kept on disk
 
-Which model: the argument, else the environment variable COOKBOOK_MODEL, else `tiny`. torch is imported by the first
-model that needs it.
+Each setting comes from the first of these that names it:
+
+    setting                        argument                        environment                              else
+    which model                    spec                            COOKBOOK_MODEL                           tiny
+    a server's key                 (never)                         DASHSCOPE_API_KEY, OPENAI_API_KEY,       none
+                                                                   VLLM_API_KEY, SGLANG_API_KEY
+    DashScope's address            base_url of load_model          DASHSCOPE_BASE_URL                       by region
+    its region, its workspace      region, workspace               DASHSCOPE_REGION, DASHSCOPE_WORKSPACE_ID cn, none
+    generation, time limits        of the call, then of load_model (none)                                   the model's
+    the reply cache                (none)                          COOKBOOK_CACHE, COOKBOOK_CACHE_MODE      none
+
+torch is imported by the first model that needs it, openai by the first request.
 """
 
+import functools
 import logging
 import os
+import re
 import weakref
-from functools import cache
 from pathlib import Path
 
 from .base import Model
+from .batch import BatchError
+from .cache import CacheMiss
+from .faults import ModelError
 from .reply import Reply
+from .servers import SERVERS, api_address, dashscope_address, split_name
 
-__all__ = ["Model", "Reply", "load_model"]
+__all__ = ["BatchError", "CacheMiss", "Model", "ModelError", "Reply", "load_model"]
 
 TINY_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "tiny"
 _FORMS = {
@@ -31,18 +51,20 @@ _FORMS = {
     "sglang:URL": "an SGLang server",
     "openai:NAME@URL": "any server with OpenAI's API",
 }
-_WORKING = ("tiny", "transformers:NAME_OR_PATH")
 # Models that somebody still holds, by spec: a cell that runs twice loads once, and nothing is kept for its own sake.
 _loaded: "weakref.WeakValueDictionary[str, Model]" = weakref.WeakValueDictionary()
 
 
-def load_model(spec: str | None = None) -> Model:
+def load_model(spec: str | None = None, **options) -> Model:
     """Load the model that a spec names; with none, the one in COOKBOOK_MODEL; without that, `tiny`.
 
-    spec: `tiny`, `transformers:NAME_OR_PATH`; in later versions also `dashscope:NAME`, `vllm:URL`, `sglang:URL`,
-    `openai:NAME@URL`. As long as a model is held somewhere, the same spec gives that one again.
-    Raises ValueError for another spec, NotImplementedError for one that comes later, OSError when weights cannot be
-    had, MemoryError when they do not fit.
+    spec: `tiny`, `transformers:NAME_OR_PATH`, `dashscope:NAME`, `vllm:URL`, `sglang:URL` (both also NAME@URL, where
+    several models are served), `openai:NAME@URL`; a URL with or without `/v1`. As long as a model is held somewhere, the
+    same spec with the same options gives that one again.
+    options: of servers only: generation settings for every call that names none, `timeout_s` (300) for a sign of life
+    and `total_timeout_s` (600) for a call with all its tries; for DashScope `region`, `workspace`, `base_url`.
+    Raises ValueError for another spec, TypeError for an unknown option, OSError when weights cannot be had, MemoryError
+    when they do not fit, ModelError when a server's key is missing.
 
     >>> load_model("no-such-model")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -50,10 +72,12 @@ def load_model(spec: str | None = None) -> Model:
     """
     spec, origin = _chosen(spec)
     kind, name = _parsed(spec, origin)
-    if kind not in ("tiny", "transformers"):
-        raise NotImplementedError(f"{origin}: {spec!r} is not available yet in this version; what works: {', '.join(_WORKING)}")
-    if (model := _loaded.get(spec)) is None:
-        model = _loaded[spec] = _tiny() if kind == "tiny" else _local(name, spec, origin)
+    if options and kind not in SERVERS:
+        raise TypeError(f"options: {', '.join(options)} are for models behind a server; {spec} takes its settings with each call")
+    known = f"{spec} {sorted(options.items())}" if options else spec
+    if (model := _loaded.get(known)) is None:
+        make = {"tiny": _tiny, "transformers": lambda: _local(name, spec, origin)}
+        model = _loaded[known] = make.get(kind, lambda: _remote(kind, name, origin, options))()
     return model
 
 
@@ -78,8 +102,17 @@ def _parsed(spec: str, origin: str) -> tuple[str, str]:
     if kind not in forms or bool(colon) != (":" in forms[kind]) or bool(name.strip()) != bool(colon):
         known = ", ".join(f"{form} ({what})" for form, what in _FORMS.items())
         hint = f"; did you mean transformers:{spec}?" if "/" in spec and not colon else ""
-        raise ValueError(f"{origin}: {spec!r} is not one of {known}{hint}")
+        raise ValueError(f"{origin}: {_shown(spec)!r} is not one of {known}{hint}")
     return kind, name.strip()
+
+
+def _shown(spec: str) -> str:
+    """A spec without a password that its URL may carry.
+
+    >>> _shown("vlm:http://me:secret@host")
+    'vlm:http://***@host'
+    """
+    return re.sub(r"//[^/]*@", "//***@", spec)
 
 
 def _tiny() -> Model:
@@ -96,12 +129,29 @@ def _tiny() -> Model:
     return LocalModel(str(TINY_FOLDER), spec="tiny", device="cpu", dtype=torch.float32, quiet=True)
 
 
-@cache  # once per process
+@functools.cache  # once per process
 def _say_what_tiny_knows() -> None:
     logging.getLogger(__name__).warning(
         "tiny knows the synthetic pictures of this repository and nothing else; for your own, name a real model, "
         "such as load_model('transformers:Qwen/Qwen3-VL-4B-Instruct')."
     )
+
+
+def _remote(kind: str, name: str, origin: str, options: dict) -> Model:
+    from .remote import RemoteModel
+
+    server = SERVERS[kind]
+    if kind == "dashscope":
+        place = {option: options[option] for option in ("region", "workspace", "base_url") if option in options}
+        settings = {option: value for option, value in options.items() if option not in place}
+        return RemoteModel(server, dashscope_address(**place), name, spec=f"dashscope:{name}", **settings)
+    model, url = split_name(name)
+    if kind == "openai" and model is None:
+        raise ValueError(
+            f"{origin}: expected openai:NAME@URL with a URL that begins with http:// or https://, got 'openai:{_shown(name)}'"
+        )
+    address = api_address(url, origin, always_v1=kind != "openai")
+    return RemoteModel(server, address, model, spec=f"{kind}:{f'{model}@' if model else ''}{address}", **options)
 
 
 def _local(name: str, spec: str, origin: str) -> Model:

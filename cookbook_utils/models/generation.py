@@ -1,7 +1,9 @@
 """Generation settings: their names and ranges, and the values with which Qwen3-VL was published.
 
 The same names work with every backend: `max_new_tokens`, `temperature` (0 is greedy), `top_p`, `top_k` (0 is off),
-`repetition_penalty`, `presence_penalty`, `seed`, `stop`. What a call does not name keeps the model's own default.
+`repetition_penalty`, `presence_penalty`, `seed`, `stop`. What a call does not name keeps the model's own default, which
+for a server is whatever that server does. Servers take more (`SERVER_RANGES`), each where it has a place for it
+(`models/servers.py`).
 
 Sources: model cards of Qwen3-VL-*-Instruct and Qwen3-VL-*-Thinking, "Generation Hyperparameters", VL (there
 `out_seq_length` is the number of new tokens). The README of the repository QwenLM/Qwen3-VL lists 32768 new tokens
@@ -53,6 +55,20 @@ _RANGES = {
 }
 
 
+SERVER_RANGES = {
+    "response_format": (
+        "a JSON schema, or OpenAI's {'type': ...} (a dict)",
+        lambda value: isinstance(value, dict) and bool(value),
+    ),
+    "enable_thinking": ("True or False", lambda value: isinstance(value, bool)),
+    "thinking_budget": ("a whole number of tokens from 1", _whole(1)),
+    "vl_high_resolution_images": ("True or False", lambda value: isinstance(value, bool)),
+    "extra_body": ("a dict of the server's own fields", lambda value: isinstance(value, dict)),
+    "timeout_s": ("a number of seconds over 0", _number(0, 1e6, above=True)),
+    "total_timeout_s": ("a number of seconds over 0", _number(0, 1e6, above=True)),
+}
+
+
 def settings_of(name: str) -> dict:
     """Give the published settings of a Qwen3-VL model, by its name.
 
@@ -62,21 +78,23 @@ def settings_of(name: str) -> dict:
     return dict(THINKING if "thinking" in name.lower() else INSTRUCT)
 
 
-def read_settings(given: dict, defaults: dict) -> dict:
+def read_settings(given: dict, defaults: dict, more: dict | None = None) -> dict:
     """Check a call's settings and fill in the defaults; a value of None keeps the default.
 
-    Returns a new dict with every name of this module, `seed` None and `stop` a list if not given.
+    more: further names and their ranges, such as SERVER_RANGES.
+    Returns a new dict with every name of defaults and given, `seed` None and `stop` a list if not given.
     Raises TypeError for an unknown name, ValueError for a value outside its range.
 
     >>> read_settings({"temperature": 0, "stop": "END"}, INSTRUCT)["stop"]
     ['END']
     """
-    unknown = set(given) - set(_RANGES)
+    ranges = {**_RANGES, **(more or {})}
+    unknown = set(given) - set(ranges)
     if unknown:
-        raise TypeError(f"unknown generation setting {', '.join(sorted(unknown))}; known: {', '.join(_RANGES)}")
+        raise TypeError(f"unknown generation setting {', '.join(sorted(unknown))}; known: {', '.join(ranges)}")
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
-        what, good = _RANGES[name]
+        what, good = ranges[name]
         if not good(value):
             raise ValueError(f"{name} must be {what}, got {value!r}")
     settings = {"seed": None, "stop": [], **defaults, **given}
@@ -92,6 +110,15 @@ def cut_at(text: str, stops: list[str]) -> str:
     return text[: min((at for at in map(text.find, stops) if at >= 0), default=len(text))]
 
 
+def unfinished(text: str, marks: list[str]) -> int:
+    """Count the characters at a text's end that may be the beginning of one of the marks.
+
+    >>> unfinished("one </th", ["</think>"])
+    4
+    """
+    return max((n for mark in marks for n in range(1, len(mark)) if text.endswith(mark[:n])), default=0)
+
+
 def pieces_until(pieces, stops: list[str]):
     """Pass on pieces of a text up to the first stop text, holding back what may be the beginning of one.
 
@@ -103,7 +130,7 @@ def pieces_until(pieces, stops: list[str]):
         held += piece
         cut = cut_at(held, stops)
         stopped = len(cut) < len(held)
-        keep = 0 if stopped else max((n for stop in stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
+        keep = 0 if stopped else unfinished(held, stops)
         if ready := cut[: len(cut) - keep]:
             yield ready
         if stopped:

@@ -10,20 +10,22 @@ Shapes: R conversations, T prompt tokens padded on the left, G generated tokens.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria, TextIteratorStreamer
 
 from ..coordinates import image_tokens
 from .base import Model
+from .cache import folder_fingerprint
 from .generation import GREEDY, cut_at, pieces_until, settings_of
 from .messages import Conversation
 from .reply import Reply
+from .stream import Piece, thinking_apart
 from .weights import load_weights
 
 
@@ -36,7 +38,7 @@ class LocalModel(Model):
     """
 
     def __init__(self, name: str, *, spec: str | None = None, device: str | None = None, dtype=None, quiet: bool = False):
-        self.spec = spec or f"transformers:{name}"
+        self.spec, self._name, self._version = spec or f"transformers:{name}", name, None
         self.processor, self.network = load_weights(name, device=device, dtype=dtype, quiet=quiet)
         self.tokenizer = self.processor.tokenizer
         self.tokenizer.padding_side = "left"
@@ -52,19 +54,21 @@ class LocalModel(Model):
         dtype = str(self.network.dtype).removeprefix("torch.")
         return f"{type(self).__name__}({self.spec!r}, device={str(self.network.device)!r}, dtype={dtype!r})"
 
+    def _identity(self, cache) -> str:
+        """Name, and what tells its weights from later ones: the hub's commit, or a digest of the folder."""
+        if self._version is None:
+            folder = Path(self._name)
+            commit = getattr(self.network.config, "_commit_hash", None)
+            self._version = folder_fingerprint(folder) if folder.is_dir() else commit or "unknown"
+        return f"{self.spec.partition(':')[0]}:{Path(self._name).name}@{self._version}"
+
     def _chat(self, conversation: Conversation, settings: dict) -> Reply:
         return self._answer([conversation], settings)[0]
 
-    def _chat_all(self, conversations, settings, batch_size, progress) -> list[Reply]:
+    def _chat_all(self, conversations, settings, batch_size, concurrency) -> Iterator[tuple[int, Reply]]:
         lengths = [self._length(conversation) for conversation in conversations]
-        batches = batches_by_length(lengths, batch_size)
-        replies = [None] * len(conversations)
-        with tqdm(total=len(conversations), disable=not progress or len(batches) < 2, leave=False, unit="reply") as bar:
-            for batch in batches:
-                for index, reply in zip(batch, self._answer([conversations[i] for i in batch], settings), strict=True):
-                    replies[index] = reply
-                bar.update(len(batch))
-        return replies
+        for batch in batches_by_length(lengths, batch_size):
+            yield from zip(batch, self._answer([conversations[i] for i in batch], settings), strict=True)
 
     def _answer(self, conversations: list[Conversation], settings: dict) -> list[Reply]:
         began = time.perf_counter()
@@ -92,13 +96,15 @@ class LocalModel(Model):
         reason = "length" if end is None and text == whole else "stop"
         return Reply.read("<think>" * opened + text, usage=usage, seconds=seconds, finish_reason=reason)
 
-    def _stream(self, conversation: Conversation, settings: dict) -> Iterator[str]:
+    def _stream(self, conversation: Conversation, settings: dict) -> Generator[Piece, None, Reply]:
         """Generation runs in a thread; its error is raised here, and leaving this generator stops it."""
-        streamer, stopped, errors = _Pieces(self.tokenizer, self._ends), threading.Event(), []
+        streamer, stopped, errors, done = _Pieces(self.tokenizer, self._ends), threading.Event(), [], []
+        began, opened = time.perf_counter(), self._prompt(conversation).rstrip().endswith("<think>")
 
         def work():
             try:
-                self._generate(self._inputs([conversation]), settings, streamer=streamer, stopping_criteria=[_StopWhen(stopped)])
+                inputs = self._inputs([conversation])
+                done.extend([inputs, self._generate(inputs, settings, streamer=streamer, stopping_criteria=[_StopWhen(stopped)])])
             except BaseException as error:  # noqa: BLE001 - whatever it is, the caller has to see it
                 errors.append(error)
                 streamer.text_queue.put(streamer.stop_signal)
@@ -106,12 +112,14 @@ class LocalModel(Model):
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         try:
-            yield from pieces_until((piece for piece in streamer if piece), settings["stop"])
+            yield from thinking_apart(pieces_until((piece for piece in streamer if piece), settings["stop"]), opened)
         finally:
             stopped.set()
             thread.join()
         if errors:
             raise errors[0]
+        prompt = done[0]["input_ids"][0].tolist()
+        return self._reply(prompt, done[1][0, len(prompt) :].tolist(), settings, time.perf_counter() - began)
 
     def _generate(self, inputs, settings: dict, **extra) -> torch.Tensor:
         """Token ids `(R, T + G)`."""

@@ -47,12 +47,16 @@ def load_image(source, where: str = "image") -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _proportioned(_upright_rgb(source), where)
-    content = _open(source, where, "a PIL image")
+    return decode_image(open_source(source, where, "a PIL image"), short(source), where)
+
+
+def decode_image(content, name: str, where: str = "image") -> Image.Image:
+    """Decode what `open_source` gave, as `load_image` does; name: how the picture is called in errors."""
     try:
         with Image.open(content) as image:
             return _proportioned(_upright_rgb(image), where)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{where}: {_short(source)} cannot be read as a picture ({error})") from error
+        raise ValueError(f"{where}: {name} cannot be read as a picture ({error})") from error
 
 
 def _proportioned(image: Image.Image, where: str) -> Image.Image:
@@ -93,13 +97,14 @@ def load_video(source, *, fps: float | None = None, num_frames: int | None = Non
     >>> load_video([Image.new("RGB", (64, 64))] * 3, fps=4).times_s
     [0.0, 0.25, 0.5]
     """
-    _check_rate(fps, num_frames, where)
+    check_rate(fps, num_frames, where)
     if isinstance(source, Sequence) and not isinstance(source, (str, bytes)):
         return _from_pictures(source, fps or FPS, num_frames, where)
-    return _from_file(_open(source, where, "a list of pictures"), fps or FPS, num_frames, _short(source), where)
+    return _from_file(open_source(source, where, "a list of pictures"), fps or FPS, num_frames, short(source), where)
 
 
-def _check_rate(fps, num_frames, where):
+def check_rate(fps, num_frames, where: str = "video") -> None:
+    """Raise ValueError unless fps and num_frames are None or in their ranges, and at most one is given."""
     if fps is not None and not (isinstance(fps, (int, float)) and 0 < fps < float("inf")):
         raise ValueError(f"{where}: fps must be a positive number of frames a second, got {fps!r}")
     if num_frames is not None and not (isinstance(num_frames, int) and 0 < num_frames <= MAX_FRAMES):
@@ -123,6 +128,16 @@ def _from_pictures(pictures, fps, num_frames, where):
 def _clip(frames, times_s):
     """A clip of two frames or more: the model merges frames by twos, and its processor refuses a single one."""
     return Clip(frames * 2, times_s * 2) if len(frames) == 1 else Clip(frames, times_s)
+
+
+class Media:
+    """How pictures and videos of a message are taken in: loaded, for a model on this machine.
+
+    A backend whose pictures need not be decoded brings a class of its own with these two functions.
+    """
+
+    image = staticmethod(load_image)
+    video = staticmethod(load_video)
 
 
 def frame_indices(total: int, rate: float, fps: float, num_frames: int | None = None) -> list[int]:
@@ -170,8 +185,11 @@ def _pyav(where):
         raise ImportError(f"{where}: reading a video file needs PyAV (pip install av); or pass a list of pictures") from error
 
 
-def _open(source, where, other):
-    """A path as text or the bytes behind a URL, as Pillow and PyAV open them."""
+def open_source(source, where: str, other: str) -> str | io.BytesIO:
+    """Give the path of a file as text, or the bytes behind a URL, as Pillow and PyAV open them.
+
+    other: what may stand there instead of a path or a URL, in words. Raises as `load_image`.
+    """
     if not isinstance(source, (str, Path)):
         raise TypeError(f"{where}: expected a path, a URL, a data URL or {other}, got {type(source).__name__}")
     text = str(source)
@@ -186,7 +204,7 @@ def _open(source, where, other):
     except OSError:  # far too long for a path
         found = False
     if not found:
-        raise FileNotFoundError(f"{where}: no such file: {_short(source)}")
+        raise FileNotFoundError(f"{where}: no such file: {short(source)}")
     return str(path)
 
 
@@ -195,7 +213,7 @@ def _data_of(url, where):
     try:
         return base64.b64decode(unquote_to_bytes(body), validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
     except binascii.Error as error:
-        raise ValueError(f"{where}: a data URL whose base64 is damaged ({error}): {_short(url)}") from error
+        raise ValueError(f"{where}: a data URL whose base64 is damaged ({error}): {short(url)}") from error
 
 
 def _fetch(url, where):
@@ -204,9 +222,10 @@ def _fetch(url, where):
         with urlopen(request, timeout=FETCH_TIMEOUT_S) as answer:
             return answer.read()
     except (URLError, OSError, ValueError) as error:
-        raise OSError(f"{where}: {_short(url)} cannot be fetched ({error})") from error
+        raise OSError(f"{where}: {short(url)} cannot be fetched ({error})") from error
 
 
-def _short(source) -> str:
+def short(source) -> str:
+    """Name a source in an error: long paths and data URLs with their middle left out."""
     text = str(source)
     return repr(text if len(text) <= 120 else f"{text[:60]}...{text[-20:]}")

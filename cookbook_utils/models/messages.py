@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .media import load_image, load_video
+from .media import Media
 
 ROLES = ("system", "user", "assistant", "tool")
 _BUDGET = ("min_pixels", "max_pixels")
@@ -35,7 +35,8 @@ class Conversation:
     """Messages with their pictures and videos loaded, ready for a backend.
 
     `messages`: `content` is a text or a list of parts: text parts as given, images with a PIL image, videos with a
-    `Clip`; both have `min_pixels` and `max_pixels`, None where nothing was asked for. `tools`: JSON schemas.
+    `Clip` (or what the backend's own `Media` makes of them); both have `min_pixels` and `max_pixels`, None where nothing
+    was asked for. `tools`: JSON schemas.
     """
 
     messages: list[dict]
@@ -48,10 +49,11 @@ class Conversation:
                 yield from (part for part in message["content"] if part["type"] == kind)
 
 
-def read_messages(messages, *, tools=None, min_pixels=None, max_pixels=None) -> Conversation:
+def read_messages(messages, *, tools=None, min_pixels=None, max_pixels=None, media=Media) -> Conversation:
     """Check messages and load their pictures and videos.
 
-    tools: JSON schemas of functions; min_pixels, max_pixels: budget of every picture and frame whose part has none.
+    tools: JSON schemas of functions; min_pixels, max_pixels: budget of every picture and frame whose part has none;
+    media: how pictures and videos are taken in.
     Raises TypeError or ValueError that names the message and the part, and as `load_image` and `load_video`.
 
     >>> read_messages([{"role": "user", "content": "Hello"}]).messages
@@ -64,11 +66,11 @@ def read_messages(messages, *, tools=None, min_pixels=None, max_pixels=None) -> 
     if not isinstance(tools, (list, tuple)) or not all(isinstance(tool, Mapping) for tool in tools):
         raise TypeError(f"tools: expected a list of JSON schemas (dicts), got {tools!r:.80}")
     budget = _budget({"min_pixels": min_pixels, "max_pixels": max_pixels}, "this call")
-    read = [_message(message, budget, f"messages[{index}]") for index, message in enumerate(messages)]
+    read = [_message(message, budget, media, f"messages[{index}]") for index, message in enumerate(messages)]
     return Conversation(read, [dict(tool) for tool in tools])
 
 
-def question(prompt, images=(), video=None, *, system=None, fps=None, num_frames=None) -> list[dict]:
+def question(prompt, images=(), video=None, *, system=None, fps=None, num_frames=None, media=Media) -> list[dict]:
     """Make the messages of a single question: pictures, then the video, then the text, as in Qwen's examples.
 
     images: one picture or a list of them, each as in `load_image`; video as in `load_video`.
@@ -84,7 +86,7 @@ def question(prompt, images=(), video=None, *, system=None, fps=None, num_frames
     if not one and not isinstance(images, (list, tuple)):
         raise TypeError(f"images: expected a picture (path, URL, PIL) or a list of pictures, got {type(images).__name__}")
     content = [
-        {"type": "image", "image": load_image(image, "images" if one else f"images[{index}]")}
+        {"type": "image", "image": media.image(image, "images" if one else f"images[{index}]")}
         for index, image in enumerate([images] if one else images)
     ]
     if video is not None:
@@ -93,16 +95,16 @@ def question(prompt, images=(), video=None, *, system=None, fps=None, num_frames
     return [*head, {"role": "user", "content": [*content, {"type": "text", "text": prompt}]}]
 
 
-def _message(message, budget, where):
+def _message(message, budget, media, where):
     if not isinstance(message, Mapping):
         raise TypeError(f"{where}: expected a dict with role and content, got {type(message).__name__}")
     _refuse_unknown(message, _MESSAGE_KEYS, where)
     if message.get("role") not in ROLES:
         raise ValueError(f"{where}.role: expected one of {', '.join(ROLES)}, got {message.get('role')!r}")
-    return {**message, "content": _content(message, budget, f"{where}.content")}
+    return {**message, "content": _content(message, budget, media, f"{where}.content")}
 
 
-def _content(message, budget, where):
+def _content(message, budget, media, where):
     content = message.get("content")
     if content is None and message.get("tool_calls"):
         return ""
@@ -111,10 +113,10 @@ def _content(message, budget, where):
     if not isinstance(content, (list, tuple)) or not content:
         got = "an empty list" if content in ([], ()) else type(content).__name__
         raise TypeError(f"{where}: expected a text or a list of parts, got {got}")
-    return [_part(part, budget, f"{where}[{index}]") for index, part in enumerate(content)]
+    return [_part(part, budget, media, f"{where}[{index}]") for index, part in enumerate(content)]
 
 
-def _part(part, budget, where):
+def _part(part, budget, media, where):
     if not isinstance(part, Mapping):
         raise TypeError(f"{where}: expected a dict such as {{'type': 'text', 'text': ...}}, got {type(part).__name__}")
     kind = part.get("type") or next((key for key in ("text", "image", "video", *_KIND_OF) if key in part), None)
@@ -128,8 +130,8 @@ def _part(part, budget, where):
     key, source = _source(part, kind, where)
     own = {**budget, **{name: value for name, value in _budget(part, where).items() if value is not None}}
     if kind == "image":
-        return {"type": "image", "image": load_image(source, f"{where}.{key}"), **own}
-    clip = load_video(source, fps=part.get("fps"), num_frames=part.get("num_frames"), where=f"{where}.{key}")
+        return {"type": "image", "image": media.image(source, f"{where}.{key}"), **own}
+    clip = media.video(source, fps=part.get("fps"), num_frames=part.get("num_frames"), where=f"{where}.{key}")
     return {"type": "video", "video": clip, **own}
 
 

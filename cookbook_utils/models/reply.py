@@ -12,8 +12,9 @@ class Reply:
     text: the answer without the thinking, tool calls included as the model wrote them.
     thinking: what a thinking model wrote before `</think>`, else "".
     tool_calls: `[{"name": str, "arguments": dict}]`, read from the text.
-    usage: token counts `prompt_tokens` (visual ones included), `completion_tokens`, `image_tokens` (pictures and videos).
-    seconds: time it took; in a batch, the batch's time divided by its replies.
+    usage: token counts `prompt_tokens` (visual ones included), `completion_tokens`, `image_tokens` (pictures and videos);
+    None where a server does not tell.
+    seconds: time it took; in a batch on this machine, the batch's time divided by its replies; from the cache, as it was.
     finish_reason: "stop" when the model ended its turn, "length" when its tokens ran out.
     """
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty_server import at, clock, server  # noqa: F401 - fixtures of every test here
 from PIL import Image
 
 ASSET = Path(__file__).resolve().parents[2] / "assets" / "tiny"

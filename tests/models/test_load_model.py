@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from cookbook_utils import load_model, models
-from cookbook_utils.models import weights
+from cookbook_utils.models import ModelError, weights
 
 GB = 10**9
 
 
 @pytest.fixture(autouse=True)
 def no_setting(monkeypatch):
-    monkeypatch.delenv("COOKBOOK_MODEL", raising=False)
+    for name in ("COOKBOOK_MODEL", "COOKBOOK_CACHE", "COOKBOOK_CACHE_MODE", "DASHSCOPE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_the_argument_goes_before_the_environment_and_that_before_tiny(model, checkpoint, monkeypatch):
@@ -43,13 +44,35 @@ def test_a_model_is_kept_only_as_long_as_it_is_held(model, checkpoint):
     ("tiny:x", ValueError, "is not one of"),
     ("", ValueError, "is not one of"),
     (5, TypeError, "spec: expected a text such as 'tiny', got int"),
-    ("vllm:http://localhost:8000/v1", NotImplementedError, "not available yet in this version; what works: tiny, transformers:NAME_OR_PATH"),
-    ("dashscope:qwen3-vl-plus", NotImplementedError, "not available yet"),
+    ("vllm:localhost:8000", ValueError, "spec: expected an address that begins with http:// .* such as http://localhost:8000"),
+    ("openai:http://localhost:8000", ValueError, "spec: expected openai:NAME@URL"),
+    ("sglang:http://me:hidden@host", ValueError, "spec: the address carries a user, a password or a query"),
+    ("dashscope:qwen3-vl-plus", ModelError, "DashScope needs a key, and DASHSCOPE_API_KEY is not set"),
     ("transformers:./no-such-folder", FileNotFoundError, r"spec: no such folder: \./no-such-folder"),
 ])
 def test_a_wrong_spec_is_answered_with_the_valid_ones(spec, error, words):
     with pytest.raises(error, match=words):
         load_model(spec)
+
+
+@pytest.mark.parametrize(("spec", "address", "name"), [
+    ("vllm:http://localhost:8000", "http://localhost:8000/v1", None),
+    ("vllm:http://localhost:8000/v1/", "http://localhost:8000/v1", None),
+    ("sglang:my/model@https://host/proxy", "https://host/proxy/v1", "my/model"),
+    ("openai:m@http://localhost:1234", "http://localhost:1234/v1", "m"),
+    ("openai:m@https://host/api/openai", "https://host/api/openai", "m"),
+])
+def test_a_server_is_reached_at_its_address(spec, address, name):
+    model = load_model(spec)
+    assert (model.address, model._name) == (address, name)
+    assert load_model(spec) is model and load_model(spec, timeout_s=5) is not model
+
+
+def test_options_are_for_servers(model):
+    with pytest.raises(TypeError, match="options: seed are for models behind a server; tiny"):
+        load_model("tiny", seed=1)
+    with pytest.raises(TypeError, match="unknown generation setting sead"):
+        load_model("vllm:http://localhost:8000", sead=1)
 
 
 def test_a_wrong_setting_names_the_variable(monkeypatch):
@@ -73,9 +96,9 @@ def test_tiny_says_once_what_it_knows(caplog):
 
 
 def test_importing_models_imports_no_torch():
-    code = "import sys, cookbook_utils.models; print('torch' in sys.modules, 'transformers' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
-    assert run.stdout.split() == ["False", "False"], run.stderr
+    code = "import sys, cookbook_utils.models; print([n for n in ('torch', 'transformers', 'openai', 'av') if n in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)
+    assert run.stdout.strip() == "[]", run.stderr
 
 
 def test_the_names_of_the_package_lead_here():
