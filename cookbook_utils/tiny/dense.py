@@ -1,18 +1,39 @@
-"""Targets for the throw-away dense head: which thing lies at each patch and token, and where it ends.
+"""Targets for the throw-away dense heads: what lies at each patch and token, where it ends, which character is written there.
 
 Order of patches and tokens is the model's own: tokens row by row, the four patches of a token together.
+Shapes: R pictures of all samples, N patches and M tokens a picture.
 """
 
 from __future__ import annotations
 
+import string
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 
 from ..coordinates import to_grid
-from .model import MERGE, PATCH
-from .scenes import Scene
+from . import page_words
+from .families import KINDS
+from .model import MERGE, ORDERS, PATCH
+from .samples import Glyph, Region, Sample
 
-NOTHING = 200  # class of a patch or token on which no thing lies
+NOTHING = KINDS["nothing"]  # class of a patch or token on which no region lies
 IGNORE = -100
+WRITTEN = sorted(set(string.printable) - set(string.whitespace)) + sorted(set("".join(page_words.CHINESE)))
+CHARACTERS = {character: index + 1 for index, character in enumerate(WRITTEN)}  # 0: nothing written
+
+
+@dataclass
+class Targets:
+    """What the dense heads should say; `glyphs` is None for pictures without writing."""
+
+    at_patch: torch.Tensor  # (R, N) kind of the region that covers the patch
+    at_token: torch.Tensor  # (R, M)
+    digits: torch.Tensor  # (R, M, 4, 3) digits of the region's edges on the 0-1000 grid, IGNORE where nothing lies
+    order: torch.Tensor  # (R, M) place of the region among those of its picture, left to right or as they are read
+    centres: torch.Tensor  # (R, M), 1 where the token stands for a whole region
+    glyphs: torch.Tensor | None  # (R, N, 2) character in the left and in the right half of the patch
 
 
 def cell_boxes(size: tuple[int, int], cell: int) -> np.ndarray:
@@ -28,32 +49,76 @@ def owners(boxes: np.ndarray, size: tuple[int, int], cell: int) -> np.ndarray:
     height = np.minimum(cells[..., 3], boxes[:, 3]) - np.maximum(cells[..., 1], boxes[:, 1])
     shared = np.maximum(width, 0) * np.maximum(height, 0)  # (rows, columns, boxes)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    share = np.maximum(shared / cell**2, shared / area)
+    share = np.maximum(shared / cell**2, shared / np.maximum(area, 1e-9))
     best = share.argmax(-1)
     return np.where(np.take_along_axis(share, best[..., None], -1)[..., 0] > 0.35, best, -1)
 
 
+def owners_of(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """For each box `(N, 4)` in pixels the visual token `(N,)` of its own that lies nearest to its centre.
+
+    A token is a box's own when the box covers it more than any other does; without one, the token under the centre.
+    """
+    cell = PATCH * MERGE
+    owned = owners(boxes, size, cell)  # (rows, columns)
+    middle = cell_boxes(size, cell)[..., :2] + cell / 2
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    away = np.linalg.norm(middle[None] - centres[:, None, None], axis=-1)  # (boxes, rows, columns)
+    away += 1e6 * (owned[None] != np.arange(len(boxes))[:, None, None])
+    return away.reshape(len(boxes), -1).argmin(-1)
+
+
 def grid_digits(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Hundreds, tens and ones `(boxes, 4, 3)` of the box edges on the 0-1000 grid (1000 counts as 999)."""
-    grid = np.minimum(to_grid(boxes, size), 999)
+    grid = np.clip(to_grid(boxes, size), 0, 999)
     return np.stack([grid // 100, grid // 10 % 10, grid % 10], -1)
 
 
 def block_order(cells: np.ndarray) -> np.ndarray:
-    """Patches `(rows, columns)` to `(N,)`, the four patches of one token together."""
-    rows, columns = cells.shape
-    return cells.reshape(rows // MERGE, MERGE, columns // MERGE, MERGE).transpose(0, 2, 1, 3).reshape(-1)
+    """Patches `(rows, columns, ...)` to `(N, ...)`, the four patches of one token together."""
+    rows, columns, *rest = cells.shape
+    blocks = cells.reshape(rows // MERGE, MERGE, columns // MERGE, MERGE, *rest)
+    return np.moveaxis(blocks, 2, 1).reshape(-1, *rest)
 
 
-def dense_targets(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Things per patch `(N,)`, per token `(M,)` and digits per token `(M, 4, 3)` (`IGNORE` where nothing lies)."""
-    if not scene.placed:
-        columns, rows = scene.size[0] // PATCH, scene.size[1] // PATCH
-        tokens = rows * columns // MERGE**2
-        return np.full(rows * columns, NOTHING), np.full(tokens, NOTHING), np.full((tokens, 4, 3), IGNORE)
-    boxes = np.array([p.box_xyxy for p in scene.placed], float)
-    kinds = np.array([p.thing for p in scene.placed] + [NOTHING])
-    digits = np.concatenate([grid_digits(boxes, scene.size), np.full((1, 4, 3), IGNORE)])
-    patches = block_order(owners(boxes, scene.size, PATCH))
-    tokens = owners(boxes, scene.size, PATCH * MERGE).reshape(-1)
-    return kinds[patches], kinds[tokens], digits[tokens]
+def region_targets(regions: list[Region], size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Kind per patch `(N,)` and token `(M,)`, digits `(M, 4, 3)`, order `(M,)` and centres `(M,)` of one picture."""
+    tokens = size[0] * size[1] // (PATCH * MERGE) ** 2
+    centres = np.zeros(tokens, np.float32)
+    if not regions:
+        nothing = np.full(tokens * MERGE**2, NOTHING), np.full(tokens, NOTHING)
+        return *nothing, np.full((tokens, 4, 3), IGNORE), np.full(tokens, IGNORE), centres
+    boxes = np.array([region.box_xyxy for region in regions], float)
+    kinds = np.array([KINDS[region.kind] for region in regions] + [NOTHING])
+    digits = np.concatenate([grid_digits(boxes, size), np.full((1, 4, 3), IGNORE)])
+    patches = block_order(owners(boxes, size, PATCH))
+    at_token = owners(boxes, size, PATCH * MERGE).reshape(-1)
+    centres[owners_of(boxes, size)] = 1
+    order = np.array([min(index, ORDERS - 1) for index in range(len(regions))] + [IGNORE])
+    return kinds[patches], kinds[at_token], digits[at_token], order[at_token], centres
+
+
+def glyph_targets(glyphs: list[Glyph], size: tuple[int, int]) -> np.ndarray:
+    """The character whose centre lies nearest to the middle of each half patch `(N, 2)`, 0 where none is within half a patch."""
+    columns, rows = size[0] // PATCH, size[1] // PATCH
+    written, near = np.zeros((rows, columns * 2), int), np.full((rows, columns * 2), np.inf)
+    for glyph in glyphs:
+        x1, y1, x2, y2 = glyph.box_xyxy
+        row, half = int((y1 + y2) / 2 / PATCH), int((x1 + x2) / 2 / (PATCH / 2))
+        away = abs((x1 + x2) / 2 - (half + 0.5) * PATCH / 2)
+        if 0 <= row < rows and 0 <= half < columns * 2 and away < near[row, half]:
+            written[row, half], near[row, half] = CHARACTERS.get(glyph.character, 0), away
+    return block_order(written.reshape(rows, columns, 2))
+
+
+def targets_of(samples: list[Sample]) -> Targets:
+    """The dense targets of all pictures of samples; of a pair of frames, what lies in the first of them."""
+    step = 2 if samples[0].seconds else 1
+    regions, glyphs, size = [], [], samples[0].pictures[0].size
+    for sample in samples:
+        for page in range(0, len(sample.pictures), step):
+            regions.append(region_targets([region for region in sample.regions if region.page == page], size))
+            glyphs.append([glyph for glyph in sample.glyphs if glyph.page == page])
+    stacked = [torch.from_numpy(np.stack(part)) for part in zip(*regions, strict=True)]
+    written = torch.from_numpy(np.stack([glyph_targets(g, size) for g in glyphs])) if any(glyphs) else None
+    return Targets(*stacked, written)

@@ -156,7 +156,7 @@ def evaluate(model, scenes: list[Scene]) -> tuple[dict[str, float], list[Case]]:
         figures[f"{name}: recall at IoU 0.5"] = grounding(run[name])["recall at IoU 0.5"]
     described = [case for case in run["locate_described"] if case.turn.task == "locate_described"]
     figures["locate_described: recall at IoU 0.5"] = grounding(described)["recall at IoU 0.5"]
-    category = [case for case in run["locate_category"] if case.turn.expect.get("placed")]
+    category = [case for case in run["locate_category"] if case.turn.task == "locate_category" and case.turn.expect["placed"]]
     figures["locate_category: recall at IoU 0.5"] = grounding(category)["recall at IoU 0.5"]
     for name in ("presence", "name_all", "name_one", "name_box", "name_described", "relation", "count_zh"):
         figures[f"{name}: exact"] = exact(run[name])

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 PATCH, MERGE = 16, 2
 TOKEN_PIXELS = PATCH * MERGE  # one visual token per 32 x 32 pixels
+ORDERS = 16  # places in the order of a picture's regions that the dense head tells apart
+READ_LAYER, WRITE_LAYER = 2, 3  # text layers whose first head is taught where to look, at a question's phrases and in an answer
 
 
 def tiny_config(tokenizer):
@@ -116,11 +118,16 @@ def vision_tables(visual: nn.Module, grid: tuple[int, int]) -> tuple[Tensor, Ten
 
 
 def vision_forward(visual: nn.Module, pixels: Tensor, tables: tuple) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Pictures `(B, 3, H, W)` in -1..1 to patch features `(B, N, C)`, visual tokens `(B, M, C)` and DeepStack features."""
+    """Pictures `(B, F, 3, H, W)` in -1..1 to patch features `(B, N, C)`, visual tokens `(B, M, C)` and DeepStack features.
+
+    F is 2 for a pair of a clip's frames and 1 for a still picture, which stands for both.
+    """
     indices, weights, cos, sin = tables
-    kernel = visual.patch_embed.proj.weight.sum(2).flatten(1)  # a still picture repeats over both time steps
-    position = (visual.pos_embed(indices) * weights[:, :, None]).sum(1)
-    x = F.linear(to_patches(pixels), kernel, visual.patch_embed.proj.bias) + position
+    kernel = visual.patch_embed.proj.weight  # (C, 3, 2, 16, 16)
+    kernels = kernel.sum(2, keepdim=True) if pixels.shape[1] == 1 else kernel
+    x = visual.patch_embed.proj.bias + (visual.pos_embed(indices) * weights[:, :, None]).sum(1)
+    for frame in range(pixels.shape[1]):
+        x = x + F.linear(to_patches(pixels[:, frame]), kernels[:, :, frame].flatten(1))
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     deep = []
     for layer, block in enumerate(visual.blocks):
@@ -134,7 +141,8 @@ def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
     return F.rms_norm(x.float(), (x.shape[-1],), norm.weight, norm.variance_epsilon).to(x.dtype)
 
 
-def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The block's output and its first head's attention scores `(B, T, T)`, masked, before the softmax."""
     b, t, c = x.shape
     attn, mlp = layer.self_attn, layer.mlp
     y = rms_norm(layer.input_layernorm, x)
@@ -142,19 +150,25 @@ def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tens
     k = rms_norm(attn.k_norm, attn.k_proj(y).view(b, t, -1, attn.head_dim)).transpose(1, 2)
     v = attn.v_proj(y).view(b, t, -1, attn.head_dim).transpose(1, 2)
     q, k = q * cos + rotate_half(q) * sin, k * cos + rotate_half(k) * sin
+    scores = (q[:, 0] * attn.head_dim**-0.5) @ k[:, 0].transpose(-1, -2) + mask[:, 0]
     k, v = (part.repeat_interleave(attn.num_key_value_groups, dim=1) for part in (k, v))
     x = x + attn.o_proj(attention(q, k, v, mask).transpose(1, 2).reshape(b, t, -1))
     y = rms_norm(layer.post_attention_layernorm, x)
-    return x + mlp.down_proj(F.silu(mlp.gate_proj(y)) * mlp.up_proj(y))
+    return x + mlp.down_proj(F.silu(mlp.gate_proj(y)) * mlp.up_proj(y)), scores
 
 
-def text_layers(language: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, deep: list[Tensor]) -> Tensor:
-    """Embeddings `(B, T, C)` to the last hidden states; `deep` holds DeepStack features spread over `(B, T, C)`."""
+def text_layers(language: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, deep: list[Tensor]) -> tuple:
+    """Embeddings `(B, T, C)` to the last hidden states, and the scores `(B, T, T)` of the heads that learn where to look.
+
+    `deep` holds DeepStack features spread over `(B, T, C)`. The scores are those of the first head of `READ_LAYER` and `WRITE_LAYER`.
+    """
+    watched = []
     for index, layer in enumerate(language.layers):
-        x = text_block(layer, x, cos, sin, mask)
+        x, scores = text_block(layer, x, cos, sin, mask)
+        watched += [scores] if index in (READ_LAYER, WRITE_LAYER) else []
         if index < len(deep):
             x = x + deep[index]
-    return rms_norm(language.norm, x)
+    return rms_norm(language.norm, x), watched
 
 
 def text_inputs(language: nn.Module, ids: Tensor, positions: Tensor, visual_at: Tensor, tokens: Tensor, deep: list) -> tuple:
@@ -178,20 +192,34 @@ def causal_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class DenseHead(nn.Module):
-    """Throw-away linear heads that tell, per patch and per visual token, which thing lies there and where it ends.
+    """Throw-away linear heads that tell, per patch and per visual token, what lies there and where it ends.
 
-    Outputs: thing per patch `(B, N, K)`; per token the thing `(B, M, K)`, the hundreds, tens and ones
-    digit of the thing's four box edges on the 0-1000 grid `(B, M, 4, 3, 10)`, and the edges as plain
-    numbers, 0-1 `(B, M, 4)`.
+    Outputs: kind per patch `(B, N, K)`; per token the kind `(B, M, K)`, the hundreds, tens and ones
+    digit of the region's four box edges on the 0-1000 grid `(B, M, 4, 3, 10)`, the edges as plain
+    numbers, 0-1 `(B, M, 4)`, the logit `(B, M)` that the token stands for a whole region (nearest
+    to its centre), and the region's place in the picture's order `(B, M, 16)`. `characters(patches)`: what is written in the halves of each patch `(B, N, 2, L)`.
     """
 
-    def __init__(self, kinds: int, patch_channels: int = 192, token_channels: int = 192):
+    def __init__(self, kinds: int, letters: int, patch_channels: int = 192, token_channels: int = 192):
         super().__init__()
         self.patch = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, kinds))
         self.token = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, kinds))
         self.digits = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 120))
         self.edges = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 4))
+        self.centre = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 1))
+        self.order = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, ORDERS))
+        self.letters = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, 2 * letters))
 
-    def forward(self, patches: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        digits = self.digits(tokens)
-        return self.patch(patches), self.token(tokens), digits.view(*digits.shape[:2], 4, 3, 10), self.edges(tokens)
+    def forward(self, patches: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        digits = self.digits(tokens).view(*tokens.shape[:2], 4, 3, 10)
+        return self.patch(patches), self.token(tokens), digits, self.edges(tokens), self.centre(tokens)[..., 0], self.order(tokens)
+
+    def characters(self, patches: Tensor) -> Tensor:
+        return self.letters(patches).unflatten(-1, (2, -1))
+
+    def load_what_fits(self, state: dict[str, Tensor]) -> None:
+        """Takes the rows that an older, smaller head has; new kinds and characters start untrained."""
+        own = self.state_dict()
+        for name, value in state.items():
+            own[name][tuple(slice(size) for size in value.shape)] = value
+        self.load_state_dict(own)

@@ -23,10 +23,15 @@ MAX_COVER = 0.2  # share of the smaller box that may be covered
 
 @dataclass
 class Placed:
-    """One thing in a scene: what it is and its box `[x1, y1, x2, y2]` in pixels."""
+    """One thing in a scene: what it is and its box `[x1, y1, x2, y2]` in pixels. It is a `samples.Region`."""
 
     thing: int
     box_xyxy: tuple[float, float, float, float]
+    page: int = 0
+
+    @property
+    def kind(self) -> str:
+        return things()[self.thing].name
 
     @property
     def name(self) -> str:

@@ -9,28 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..coordinates import to_grid
 from .artwork import CATEGORY_PLURAL, CATEGORY_ZH, things
 from .scenes import Placed, Scene
-
-
-@dataclass
-class Turn:
-    """One question and its answer; `expect` keeps what the evaluation needs to know."""
-
-    task: str
-    prompt: str
-    answer: str
-    expect: dict = field(default_factory=dict)
-
-
-def pick(rng: np.random.Generator, options):
-    """One element of a sequence."""
-    return options[int(rng.integers(len(options)))]
+from .turns import Turn, fenced, pick, shown_by_line, shown_by_part
 
 
 def grid_box(placed: Placed, size: tuple[int, int]) -> list[int]:
@@ -44,16 +29,29 @@ def grid_point(placed: Placed, size: tuple[int, int]) -> list[int]:
     return [(x1 + x2) // 2, (y1 + y2) // 2]
 
 
-def fenced(items: list[dict]) -> str:
-    """Items as the real model writes them: one per line, indented by a tab, in a fence."""
-    if not items:
-        return "```json\n[]\n```"
-    lines = ",\n".join("\t" + json.dumps(item, ensure_ascii=False) for item in items)
-    return f"```json\n[\n{lines}\n]\n```"
+def listed(task: str, prompt: str, items: list[dict], placed: list[Placed], mentions: list | None = None) -> Turn:
+    """A turn answered with one fenced item for each of the things."""
+    answer = fenced(items)
+    shown = shown_by_line(answer, placed) if placed else [(0, None)]
+    return Turn(task, prompt, answer, {"placed": placed}, mentions or [], shown)
 
 
-def boxes_answer(scene: Scene, chosen: list[Placed], label: Callable[[Placed], str]) -> str:
-    return fenced([{"bbox_2d": grid_box(p, scene.size), "label": label(p)} for p in chosen])
+def boxes(task: str, scene: Scene, prompt: str, chosen: list[Placed], label: Callable[[Placed], str], mentions=None) -> Turn:
+    """A turn answered with the boxes of the chosen things."""
+    items = [{"bbox_2d": grid_box(p, scene.size), "label": label(p)} for p in chosen]
+    return listed(task, prompt, items, chosen, mentions)
+
+
+def said(task: str, prompt: str, answer: str, mentions=None, shown: Placed | None = None) -> Turn:
+    """A turn answered with a word, a number or a name; `shown` is the one thing that the answer names."""
+    speaks = [(0, shown)] if shown else []
+    return Turn(task, prompt, answer, {"answer": answer}, mentions or [], speaks)
+
+
+def described_mentions(scene: Scene, phrase: str, found: Placed) -> list:
+    """The phrase, and the neighbour that it names."""
+    anchor = phrase.partition(" next to the ")[2]
+    return [(phrase, [found])] + ([(anchor, [p for p in scene.placed if p.name == anchor])] if anchor else [])
 
 
 def english(placed: Placed) -> str:
@@ -106,34 +104,34 @@ LOCATE_NAME = (
 
 def locate_all(scene: Scene, rng) -> Turn:
     prompt = pick(rng, LOCATE_ALL) + " " + pick(rng, IN_JSON)
-    return Turn("locate_all", prompt, boxes_answer(scene, scene.placed, english), {"placed": scene.placed})
+    return boxes("locate_all", scene, prompt, scene.placed, english)
 
 
 def locate_all_zh(scene: Scene, rng) -> Turn:
-    return Turn("locate_all_zh", pick(rng, LOCATE_ALL_ZH), boxes_answer(scene, scene.placed, chinese))
+    return boxes("locate_all_zh", scene, pick(rng, LOCATE_ALL_ZH), scene.placed, chinese)
 
 
 def locate_name(scene: Scene, rng) -> Turn:
     kind = things()[pick(rng, scene.placed).thing]
     found = [p for p in scene.placed if p.thing == kind.index]
     prompt = pick(rng, LOCATE_NAME).format(kind.name) + " " + pick(rng, IN_JSON)
-    return Turn("locate_name", prompt, boxes_answer(scene, found, english), {"placed": found})
+    return boxes("locate_name", scene, prompt, found, english, [(kind.name, found)])
 
 
 def locate_name_zh(scene: Scene, rng) -> Turn:
     kind = things()[pick(rng, scene.placed).thing]
     found = [p for p in scene.placed if p.thing == kind.index]
     prompt = pick(rng, ("定位图中的{}，以JSON格式输出bbox坐标。", "找出图中所有的{}，用JSON格式返回边界框。")).format(kind.name_zh)
-    return Turn("locate_name_zh", prompt, boxes_answer(scene, found, chinese))
+    return boxes("locate_name_zh", scene, prompt, found, chinese, [(kind.name_zh, found)])
 
 
 def locate_absent(scene: Scene, rng) -> Turn:
     kind = absent_kind(scene, rng)
     if rng.random() < 0.75:
-        prompt = pick(rng, LOCATE_NAME).format(kind.name) + " " + pick(rng, IN_JSON)
+        name, prompt = kind.name, pick(rng, LOCATE_NAME).format(kind.name) + " " + pick(rng, IN_JSON)
     else:
-        prompt = f"定位图中的{kind.name_zh}，以JSON格式输出bbox坐标。"
-    return Turn("locate_absent", prompt, fenced([]), {"placed": []})
+        name, prompt = kind.name_zh, f"定位图中的{kind.name_zh}，以JSON格式输出bbox坐标。"
+    return boxes("locate_absent", scene, prompt, [], english, [(name, [])])
 
 
 def locate_names(scene: Scene, rng) -> Turn:
@@ -147,9 +145,9 @@ def locate_names(scene: Scene, rng) -> Turn:
         "Detect the following objects: {}.",
         "Find all instances of: {}.",
     )
-    listed = pick(rng, ("{}", '"{}"')).format(", ".join(names))
-    prompt = pick(rng, wording).format(listed) + " " + pick(rng, IN_JSON)
-    return Turn("locate_names", prompt, boxes_answer(scene, found, english), {"placed": found})
+    quoted = pick(rng, ("{}", '"{}"')).format(", ".join(names))
+    prompt = pick(rng, wording).format(quoted) + " " + pick(rng, IN_JSON)
+    return boxes("locate_names", scene, prompt, found, english, [(n, [p for p in found if p.name == n]) for n in names])
 
 
 def locate_category(scene: Scene, rng) -> Turn:
@@ -158,11 +156,12 @@ def locate_category(scene: Scene, rng) -> Turn:
     category = pick(rng, sorted(set(CATEGORY_PLURAL) - here)) if absent else pick(rng, sorted(here))
     found = [p for p in scene.placed if p.category == category]
     if rng.random() < 0.15:
-        prompt = f"找出图中所有的{CATEGORY_ZH[category]}，用JSON格式返回边界框。"
-        return Turn("locate_category", prompt, boxes_answer(scene, found, chinese))
+        noun = CATEGORY_ZH[category]
+        return boxes("locate_category_zh", scene, f"找出图中所有的{noun}，用JSON格式返回边界框。", found, chinese, [(noun, found)])
+    noun = CATEGORY_PLURAL[category]
     wording = ("Locate all the {} in the image.", "Detect all {}.", "Find all the {} in the picture.", "Where are the {}?")
-    prompt = pick(rng, wording).format(CATEGORY_PLURAL[category]) + " " + pick(rng, IN_JSON)
-    return Turn("locate_category", prompt, boxes_answer(scene, found, english), {"placed": found})
+    prompt = pick(rng, wording).format(noun) + " " + pick(rng, IN_JSON)
+    return boxes("locate_category", scene, prompt, found, english, [(noun, found)])
 
 
 def describe_one(scene: Scene, rng) -> tuple[str, Placed] | None:
@@ -238,12 +237,13 @@ def locate_described(scene: Scene, rng) -> Turn | None:
     if not described:
         return None
     phrase, found = described
+    mentions = described_mentions(scene, phrase, found)
     if rng.random() < 0.25:
         prompt = pick(rng, ("Point to {}. Report point coordinates in JSON format.", "Point to {}. Output its point_2d in JSON format."))
-        answer = fenced([{"point_2d": grid_point(found, scene.size), "label": found.name}])
-        return Turn("point_described", prompt.format(phrase), answer, {"placed": [found]})
+        item = {"point_2d": grid_point(found, scene.size), "label": found.name}
+        return listed("point_described", prompt.format(phrase), [item], [found], mentions)
     prompt = pick(rng, ("Locate {}.", "Find {}.", "Where is {}?")).format(phrase) + " " + pick(rng, IN_JSON)
-    return Turn("locate_described", prompt, boxes_answer(scene, [found], english), {"placed": [found]})
+    return boxes("locate_described", scene, prompt, [found], english, mentions)
 
 
 def name_described(scene: Scene, rng) -> Turn | None:
@@ -251,7 +251,8 @@ def name_described(scene: Scene, rng) -> Turn | None:
     if not described:
         return None
     phrase, found = described
-    return Turn("name_described", f"What is {phrase}? Answer with its name.", found.name, {"answer": found.name})
+    prompt = f"What is {phrase}? Answer with its name."
+    return said("name_described", prompt, found.name, described_mentions(scene, phrase, found), found)
 
 
 # --- points and other keys -------------------------------------------------------------------
@@ -261,12 +262,14 @@ def point(scene: Scene, rng) -> Turn:
     ending = pick(rng, ("Report point coordinates in JSON format.", "Output point_2d and label in JSON format."))
     if rng.random() < 0.4:
         found, start = scene.placed, pick(rng, ("Point to every object in the image.", "Locate every object with a point."))
+        mentions = []
     else:
         kind = pick(rng, scene.placed).thing
         found = [p for p in scene.placed if p.thing == kind]
         start = pick(rng, ("Point to every {}.", "Point to the {}.", "Locate every {} with points.")).format(found[0].name)
+        mentions = [(found[0].name, found)]
     items = [{"point_2d": grid_point(p, scene.size), "label": p.name} for p in found]
-    return Turn("point", f"{start} {ending}", fenced(items), {"placed": found})
+    return listed("point", f"{start} {ending}", items, found, mentions)
 
 
 def other_keys(scene: Scene, rng) -> Turn:
@@ -282,7 +285,7 @@ def other_keys(scene: Scene, rng) -> Turn:
             "Locate every object and give bbox_2d, name_en and name_zh as JSON.",
         ))  # fmt: skip
         items = [{"bbox_2d": grid_box(p, scene.size), "name_en": p.name, "name_zh": chinese(p)} for p in scene.placed]
-    return Turn("other_keys", prompt, fenced(items), {"placed": scene.placed})
+    return listed("other_keys", prompt, items, scene.placed)
 
 
 # --- counting, presence, naming --------------------------------------------------------------
@@ -291,42 +294,44 @@ def other_keys(scene: Scene, rng) -> Turn:
 def count(scene: Scene, rng) -> Turn:
     draw = rng.random()
     if draw < 0.25:
-        noun, number = pick(rng, ("objects", "things")), len(scene.placed)
+        noun, found = pick(rng, ("objects", "things")), scene.placed
     elif draw < 0.5:
         category = pick(rng, sorted({p.category for p in scene.placed}))
-        noun, number = CATEGORY_PLURAL[category], sum(p.category == category for p in scene.placed)
+        noun, found = CATEGORY_PLURAL[category], [p for p in scene.placed if p.category == category]
     elif draw < 0.85:
         kind = pick(rng, scene.placed)
-        noun, number = f"instances of {kind.name}", sum(p.thing == kind.thing for p in scene.placed)
+        noun, found = f"instances of {kind.name}", [p for p in scene.placed if p.thing == kind.thing]
     else:
-        noun, number = f"instances of {absent_kind(scene, rng).name}", 0
+        noun, found = f"instances of {absent_kind(scene, rng).name}", []
     wording = ("How many {} are there in the image? Answer with a number.", "Count the {} in the picture. Answer with a number.")
-    return Turn("count", pick(rng, wording).format(noun), str(number), {"answer": str(number)})
+    return said("count", pick(rng, wording).format(noun), str(len(found)), [(noun, found)])
 
 
 def count_zh(scene: Scene, rng) -> Turn:
     kind = pick(rng, scene.placed)
-    number = sum(p.thing == kind.thing for p in scene.placed)
-    return Turn("count_zh", f"图中有几个{chinese(kind)}？请用数字回答。", str(number), {"answer": str(number)})
+    found = [p for p in scene.placed if p.thing == kind.thing]
+    return said("count_zh", f"图中有几个{chinese(kind)}？请用数字回答。", str(len(found)), [(chinese(kind), found)])
 
 
 def presence(scene: Scene, rng) -> Turn:
     here = rng.random() < 0.5
     kind = things()[pick(rng, scene.placed).thing] if here else absent_kind(scene, rng)
+    found = [p for p in scene.placed if p.thing == kind.index]
     if rng.random() < 0.2:
-        return Turn("presence", f"图中有{kind.name_zh}吗？请回答是或否。", "是" if here else "否", {"answer": "是" if here else "否"})
+        return said("presence", f"图中有{kind.name_zh}吗？请回答是或否。", "是" if here else "否", [(kind.name_zh, found)])
     wording = ("Is there a {} in the image? Answer yes or no.", "Does the picture show a {}? Answer yes or no.")
-    answer = "Yes" if here else "No"
-    return Turn("presence", pick(rng, wording).format(kind.name), answer, {"answer": answer})
+    return said("presence", pick(rng, wording).format(kind.name), "Yes" if here else "No", [(kind.name, found)])
 
 
 def name_all(scene: Scene, rng) -> Turn:
     if rng.random() < 0.2:
-        answer = "、".join(chinese(p) for p in scene.placed)
-        return Turn("name_all", "图中有什么？请从左到右列出。", answer, {"answer": answer})
-    wording = ("What is in the picture? List the objects from left to right.", "Name every object in the image, from left to right.")
-    answer = ", ".join(p.name for p in scene.placed)
-    return Turn("name_all", pick(rng, wording), answer, {"answer": answer})
+        prompt, name, separator = "图中有什么？请从左到右列出。", chinese, "、"
+    else:
+        wording = ("What is in the picture? List the objects from left to right.", "Name every object in the image, from left to right.")
+        prompt, name, separator = pick(rng, wording), english, ", "
+    answer = separator.join(name(p) for p in scene.placed)
+    shown = shown_by_part(answer, scene.placed, separator)
+    return Turn("name_all", prompt, answer, {"answer": answer}, [], shown)
 
 
 def name_one(scene: Scene, rng) -> Turn | None:
@@ -340,16 +345,16 @@ def name_one(scene: Scene, rng) -> Turn | None:
          "```json\n" + json.dumps({"name": found.name, "category": found.category}) + "\n```"),
         ("这是什么？请用中文回答名称。", chinese(found)),
     ))  # fmt: skip
-    return Turn("name_one", prompt, answer, {"answer": answer})
+    return said("name_one", prompt, answer, shown=found)
 
 
 def name_box(scene: Scene, rng) -> Turn:
     found = pick(rng, scene.placed)
     box = json.dumps(grid_box(found, scene.size))
     if rng.random() < 0.2:
-        return Turn("name_box", f"区域{box}里是什么？", chinese(found), {"answer": chinese(found)})
+        return said("name_box", f"区域{box}里是什么？", chinese(found), [(box, [found])], found)
     wording = ("What is the object in the region {}? Answer with its name.", "Name the object inside the box {}.")
-    return Turn("name_box", pick(rng, wording).format(box), found.name, {"answer": found.name})
+    return said("name_box", pick(rng, wording).format(box), found.name, [(box, [found])], found)
 
 
 def relation(scene: Scene, rng) -> Turn | None:
@@ -359,9 +364,9 @@ def relation(scene: Scene, rng) -> Turn | None:
     first, second = (unique[int(i)] for i in rng.choice(len(unique), 2, replace=False))
     word, axis, sign = pick(rng, (("to the left of", 0, 1), ("to the right of", 0, -1), ("above", 1, 1), ("below", 1, -1)))
     lead = sign * (centre(second)[axis] - centre(first)[axis]) / scene.size[axis]
-    answer = "Yes" if lead > 0 else "No"
     prompt = f"Is the {first.name} {word} the {second.name}? Answer yes or no."
-    return None if abs(lead) < 0.05 else Turn("relation", prompt, answer, {"answer": answer})
+    mentions = [(first.name, [first]), (second.name, [second])]
+    return None if abs(lead) < 0.05 else said("relation", prompt, "Yes" if lead > 0 else "No", mentions)
 
 
 TASKS: dict[Callable, float] = {

@@ -7,21 +7,23 @@ about twenty tokens. Any text can be encoded and comes back unchanged.
 The chat template writes Qwen3-VL's format: pictures and videos as vision tokens, optional
 "Picture 1: " ids, tools in the system turn, tool calls and tool responses in their tags.
 
-    python -m cookbook_utils.tiny.tokenizer FOLDER     # makes tokenizer and processor files
+    python -m cookbook_utils.tiny.tokenizer FOLDER              # makes tokenizer and processor files
+    python -m cookbook_utils.tiny.tokenizer FOLDER --grow CHECKPOINT   # and brings a checkpoint's weights along
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .artwork import CATEGORY_PLURAL, CATEGORY_ZH, things
-from .model import MERGE, PATCH
+from .model import MERGE, PATCH, tiny_config
 
-VOCAB_SIZE = 2560
+VOCAB_SIZE = 3072
 MIN_PIXELS, MAX_PIXELS = 16_384, 81_920  # 16 to 80 visual tokens a picture
 
 SPECIAL = [
@@ -31,7 +33,7 @@ SPECIAL = [
 ]  # fmt: skip
 VISIBLE = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
 
-SCAFFOLD = r'```json\n\[\n\t|\{"(?:bbox_2d|point_2d|bbox_3d)": \[|\], "(?:label|name|name_en)": "|"\}(?:,\n\t|\n\]\n```)?|", "(?:label|category|name_zh)": "|, (?=\d)'
+SCAFFOLD = r'```json\n\[\n\t|\{"(?:bbox_2d|point_2d|bbox_3d)": \[|\], "(?:label|name|name_en|text_content)": "|"\}(?:,\n\t|\n\]\n```)?|", "(?:label|category|name_zh)": "| data-bbox="|, (?=-?\d)'
 WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 CHAT_TEMPLATE = """\
@@ -110,17 +112,15 @@ Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March 
 
 
 def corpus(samples: int = 6000, seed: int = 7) -> Iterator[str]:
-    """Questions and answers over random scenes, every name of the world, and `SNIPPETS`."""
-    from .scenes import render_scene
-    from .tasks import ask
+    """Questions and answers of every family, every name of the world, and `SNIPPETS`."""
+    from .families import FAMILIES
 
     rng = np.random.default_rng(seed)
-    for _ in range(samples // 6):
-        scene = render_scene(rng, size=(128, 128), soft=False)
-        for _ in range(6):
-            turn = ask(scene, rng)
-            yield turn.prompt
-            yield turn.answer
+    for family in FAMILIES.values():
+        for _ in range(samples // len(FAMILIES) // 6):
+            for turn in family.make(rng, next(iter(family.sizes))).turns:
+                yield turn.prompt
+                yield turn.answer
     for thing in things():
         yield from [f'"{thing.name}" {thing.name}\n{thing.name}', f"{thing.name_zh}、{thing.name_zh}"] * 12
     for category in CATEGORY_PLURAL:
@@ -161,7 +161,43 @@ def build_processor(tokenizer):
     return Qwen3VLProcessor(image, tokenizer, video, chat_template=CHAT_TEMPLATE)
 
 
+def transplant(model, old, new) -> None:
+    """Gives a model a new tokenizer: a token that was known keeps its embedding, another starts as the mean of its old pieces.
+
+    Input and output embeddings are one matrix in this model; its ids of special tokens are brought up to date.
+    """
+    import torch
+
+    before, known = model.get_input_embeddings().weight.detach().clone(), old.get_vocab()
+    model.resize_token_embeddings(len(new), mean_resizing=False)
+    after = model.get_input_embeddings().weight
+    with torch.no_grad():
+        for token, index in new.get_vocab().items():
+            pieces = [known[token]] if token in known else old(new.convert_tokens_to_string([token]), add_special_tokens=False).input_ids
+            after[index] = before[pieces].mean(0)
+    fresh = tiny_config(new)
+    for part, own in ((model.config, fresh), (model.config.text_config, fresh.text_config)):
+        own_ids = {name: value for name, value in own.to_dict().items() if name.endswith(("_token_id", "vocab_size"))}
+        for name, value in own_ids.items():
+            setattr(part, name, value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the embedded model's tokenizer and processor.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--grow", type=Path, help="a checkpoint whose weights are brought along to the new tokenizer")
+    args = parser.parse_args()
+    processor = build_processor(train_tokenizer())
+    if args.grow:
+        from .train import HEAD, save_checkpoint, start_from
+
+        old, model = start_from(str(args.grow))
+        transplant(model, old.tokenizer, processor.tokenizer)
+        save_checkpoint(model, processor, args.folder)
+        shutil.copy(args.grow / HEAD, args.folder / HEAD)
+    processor.save_pretrained(args.folder)
+    print(f"{args.folder}: {len(processor.tokenizer)} tokens")
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    build_processor(train_tokenizer()).save_pretrained(folder)
-    print(f"tokenizer and processor in {folder}")
+    main()

@@ -27,13 +27,16 @@ import torch
 import torch.nn.functional as F
 
 from ..models import TINY_FOLDER
-from . import data
+from . import data, dense
 from .dense import IGNORE, NOTHING
+from .families import FAMILIES, KINDS
 from .model import MERGE, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from .packing import Packer
 from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
 
 HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
+HELD_OUT_FIGURES = ("text", "text_right")
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
 
@@ -52,7 +55,7 @@ class Trainer:
     """Model, dense head and optimizers, and one step of each phase."""
 
     def __init__(self, args: argparse.Namespace):
-        self.args = args
+        self.args, self.mix = args, mix_of(args)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.step, self.samples, self.seconds, self.best = 0, 0, 0.0, float("inf")
         self.processor, self.model = start_from(args.init)
@@ -68,18 +71,20 @@ class Trainer:
         visual = self.model.model.visual
         if batch.grid not in self.tables:
             self.tables[batch.grid] = vision_tables(visual, (batch.grid[0] * MERGE, batch.grid[1] * MERGE))
-        pixels = batch.pixels.to(self.device).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+        pixels = batch.pixels.to(self.device).permute(0, 1, 4, 2, 3).contiguous().float() / 127.5 - 1
         with torch.autocast(self.device.type, torch.bfloat16):
             patches, tokens, deep = self.vision(visual, pixels, self.tables[batch.grid])
-            losses = self.dense_losses(batch, patches, tokens)
+            losses = self.dense_losses(batch.targets, patches, tokens)
             if with_text:
+                rows = len(batch.ids)  # of V pictures each
+                tokens, *deep = (part.reshape(rows, -1, part.shape[-1]) for part in (tokens, *deep))
                 losses.update(self.text_losses(batch, tokens, deep))
         return losses
 
-    def dense_losses(self, batch: data.Batch, patches, tokens) -> dict[str, torch.Tensor]:
-        at_patch, at_token, digits, edges = (part.float() for part in self.head(patches, tokens))
-        truth = batch.things_at_token.to(self.device).flatten()
-        wanted = batch.digits_at_token.to(self.device).flatten()
+    def dense_losses(self, targets: dense.Targets, patches, tokens) -> dict[str, torch.Tensor]:
+        at_patch, at_token, digits, edges, centre, order = (part.float() for part in self.head(patches, tokens))
+        truth = targets.at_token.to(self.device).flatten()
+        wanted = targets.digits.to(self.device).flatten()
         each = F.cross_entropy(digits.flatten(0, 3), wanted, ignore_index=IGNORE, reduction="none").view(-1, 3)
         something = (truth != NOTHING).float()
         true_edges = (wanted.view(-1, 4, 3) * torch.tensor([0.1, 0.01, 0.001], device=self.device)).sum(-1)
@@ -87,20 +92,34 @@ class Trainer:
         digit = each.sum(0) / (4 * something.sum()).clamp(min=1)
         with torch.no_grad():
             right = ((at_token.flatten(0, 1).argmax(-1) == truth) * something).sum() / something.sum().clamp(min=1)
-        return {
-            "patch": F.cross_entropy(at_patch.flatten(0, 1), batch.things_at_patch.to(self.device).flatten()),
+        losses = {
+            "patch": F.cross_entropy(at_patch.flatten(0, 1), targets.at_patch.to(self.device).flatten()),
             "token": F.cross_entropy(at_token.flatten(0, 1), truth),
             "digits": (digit * torch.tensor(DIGIT_WEIGHTS, device=self.device)).sum(),
             "edges": off,
+            "order": F.cross_entropy(order.flatten(0, 1), targets.order.to(self.device).flatten(), ignore_index=IGNORE),
+            "centre": F.binary_cross_entropy_with_logits(centre, targets.centres.to(self.device)),
             "thing_right": right,
         }
+        if targets.glyphs is not None:
+            losses.update(self.letter_losses(targets.glyphs.to(self.device), patches))
+        return losses
+
+    def letter_losses(self, written: torch.Tensor, patches) -> dict[str, torch.Tensor]:
+        """Characters count as much as all of the empty patches together."""
+        said = self.head.characters(patches).float().flatten(0, 2)
+        each, something = F.cross_entropy(said, written.flatten(), reduction="none"), written.flatten() > 0
+        with torch.no_grad():
+            right = ((said.argmax(-1) == written.flatten()) & something).sum() / something.sum()
+        return {"letters": each[something].mean() + each[~something].mean(), "letters_right": right}
 
     def text_losses(self, batch: data.Batch, tokens, deep) -> dict[str, torch.Tensor]:
-        ids, language = batch.ids.to(self.device), self.model.model.language_model
-        image = ids == self.model.config.image_token_id
+        ids, language, config = batch.ids.to(self.device), self.model.model.language_model, self.model.config
+        image = (ids == config.image_token_id) | (ids == config.video_token_id)
         x, cos, sin, spread = text_inputs(language, ids, batch.positions.to(self.device), image, tokens, deep)
         mask = causal_mask(batch.segments.to(self.device), x.dtype)
-        hidden = self.text(language, x, cos, sin, mask, spread)
+        hidden, watched = self.text(language, x, cos, sin, mask, spread)
+        looks = [look_loss(scores.float(), looks) for scores, looks in zip(watched, (batch.read, batch.write), strict=True)]
         weights = batch.weights.to(self.device)[:, 1:]
         chosen = weights > 0
         logits = F.linear(hidden[:, :-1][chosen], self.model.lm_head.weight).float()
@@ -108,13 +127,16 @@ class Trainer:
         each = F.cross_entropy(logits, target, reduction="none")
         with torch.no_grad():
             right = ((logits.argmax(-1) == target) * (weight >= 1)).sum() / (weight >= 1).sum()
-        return {"text": (each * weight).sum() / weight.sum(), "text_right": right}
+        return {"text": (each * weight).sum() / weight.sum(), "read": looks[0], "write": looks[1], "text_right": right}
 
     def update(self, batch: data.Batch, rate: float) -> dict[str, float]:
         with_text = self.step >= self.args.vision_steps
         losses = self.forward(batch, with_text)
-        dense = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"]
-        total = losses["text"] * self.args.text_weight + dense * self.args.dense_weight if with_text else dense
+        total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
+        total = total + 0.5 * losses["order"] + losses.get("letters", 0.0)
+        if with_text:
+            looking = (losses["read"] + losses["write"]) * self.args.look_weight
+            total = losses["text"] * self.args.text_weight + looking + total * self.args.dense_weight
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -124,7 +146,9 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.samples += len(batch.ids)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        figures = {name: float(value.detach()) for name, value in losses.items()}
+        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right") if name in figures}
+        return {**figures, **own} if len(self.mix.weights) > 1 else figures
 
     def parameters(self):
         return [p for part in (self.model, self.head) for p in part.parameters() if p.requires_grad]
@@ -135,21 +159,25 @@ class Trainer:
         return {**{name: part.state_dict() for name, part in parts.items()}, **numbers}
 
     @torch.no_grad()
-    def held_out(self, batches: int = 4, size: int = 16) -> dict[str, float]:
-        """Text loss and share of right tokens on the same unseen pictures every time."""
-        packer, compiled = data.Packer(self.processor.tokenizer), (self.vision, self.text)
+    def held_out(self, batches: int = 3, rows: int = 16) -> dict[str, float]:
+        """Text loss and share of right tokens on the same unseen samples every time, per family and on average."""
+        packer, compiled = Packer(self.processor.tokenizer), (self.vision, self.text)
         self.vision, self.text = vision_forward, text_layers
-        shapes = list(data.GRIDS)[:batches]
-        made = (data.make_batch(packer, np.random.default_rng([HELD_OUT, 2, i]), size, grid) for i, grid in enumerate(shapes))
-        losses = [self.forward(batch, with_text=True) for batch in made]
+        figures = {}
+        for family in self.mix.weights:
+            sizes = list(FAMILIES[family].sizes)[:batches]
+            made = (data.make_batch(packer, np.random.default_rng([HELD_OUT, 2, i]), rows, family, size, self.mix.level)
+                    for i, size in enumerate(sizes))  # fmt: skip
+            losses = [self.forward(batch, with_text=True) for batch in made]
+            figures.update({f"{name} {family}": float(sum(row[name] for row in losses)) / len(losses) for name in HELD_OUT_FIGURES})
         self.vision, self.text = compiled
-        return {f"held_out_{name}": float(sum(row[name] for row in losses)) / len(losses) for name in ("text", "text_right")}
+        return {**figures, "held_out": sum(figures[f"text {family}"] for family in self.mix.weights) / len(self.mix.weights)}
 
     def save(self, folder: Path) -> dict[str, float]:
         """Writes `last.pt`, `model/` and perhaps `best/`, each complete before it takes the old one's place."""
         figures = self.held_out()
-        better = figures["held_out_text"] < self.best
-        self.best = min(self.best, figures["held_out_text"])
+        better = figures["held_out"] < self.best
+        self.best = min(self.best, figures["held_out"])
         torch.save(self.state(), folder / "last.tmp")
         os.replace(folder / "last.tmp", folder / "last.pt")
         save_checkpoint(self.model, self.processor, folder / "model.tmp")
@@ -174,6 +202,14 @@ class Trainer:
             setattr(self, name, state.get(name, getattr(self, name)))
 
 
+def look_loss(scores: torch.Tensor, looks: data.Looks) -> torch.Tensor:
+    """Mean divergence, in nats, of a head's attention from where it ought to look; `scores` `(B, T, T)` before the softmax."""
+    row, at, key = looks.index.to(scores.device).unbind(-1)
+    share = looks.share.to(scores.device)
+    got = scores[row, at].gather(-1, key[:, None])[:, 0] - scores.logsumexp(-1)[row, at]
+    return (share * (share.log() - got)).sum() / share.sum().clamp(min=1)
+
+
 def start_from(init: str | None):
     """Processor and model of a checkpoint folder, or new ones when `init` is None and no asset exists."""
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
@@ -189,9 +225,9 @@ def start_from(init: str | None):
 
 def dense_head(init: str | None) -> DenseHead:
     """The dense head that was saved beside a checkpoint, or a new one."""
-    head, saved = DenseHead(NOTHING + 1), Path(init or TINY_FOLDER) / HEAD
+    head, saved = DenseHead(len(KINDS), len(dense.CHARACTERS) + 1), Path(init or TINY_FOLDER) / HEAD
     if saved.exists():
-        head.load_state_dict(torch.load(saved, weights_only=True))
+        head.load_what_fits(torch.load(saved, weights_only=True))
     return head
 
 
@@ -231,6 +267,17 @@ def make_optimizers(model, head) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
+def mix_of(args: argparse.Namespace) -> data.Mix:
+    """`--mix pictures=2 pages=1` as families with weights."""
+    weights = {}
+    for part in args.mix:
+        name, _, weight = part.partition("=")
+        if name not in FAMILIES:
+            raise ValueError(f"--mix: expected NAME=WEIGHT with a name of {', '.join(FAMILIES)}, got {part!r}")
+        weights[name] = float(weight or 1)
+    return data.Mix(weights, args.batch, args.sizes, args.level)
+
+
 def rate_at(elapsed: float, total: float, cooldown: float, step: int) -> float:
     """Share of the full learning rate: a short warm-up, constant, then linearly to zero over the last `cooldown`."""
     warm = min(1.0, (step + 1) / 30)
@@ -245,7 +292,7 @@ def train(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(args)
     trainer.resume(folder)
-    stream = data.Stream(trainer.processor.tokenizer, args.batch, seed=int(time.time()), most=args.most, grids=args.grids)
+    stream = data.Stream(trainer.processor.tokenizer, trainer.mix, seed=int(time.time()))
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, num_workers=args.workers, prefetch_factor=3, worker_init_fn=leave_signals_to_the_parent
     )
@@ -260,16 +307,17 @@ def train(args: argparse.Namespace) -> None:
 
 def run(trainer: Trainer, loader, folder: Path, stop: list) -> None:
     """Steps until `stop` holds something or the time is over; logs and saves on the way and at the end."""
-    args, first, sums = trainer.args, trainer.step, {}
+    args, first, counted, sums = trainer.args, trainer.step, trainer.samples, {}
     began = logged = saved = time.time()
     for batch in loader:
         rate = rate_at(time.time() - began, args.minutes * 60, args.cooldown, trainer.step - first)
         for name, value in trainer.update(batch, rate).items():
-            sums[name] = sums.get(name, 0.0) + value / args.log_every
+            sums.setdefault(name, []).append(value)
         if trainer.step % args.log_every == 0:
             took, logged = time.time() - logged, time.time()
             trainer.seconds += took
-            write_log(folder, trainer, sums, rate, args.log_every * args.batch / took)
+            write_log(folder, trainer, sums, rate, (trainer.samples - counted) / took)
+            counted = trainer.samples
             sums = {}
         over = stop or time.time() - began > args.minutes * 60
         if over or time.time() - saved > args.save_minutes * 60:
@@ -287,7 +335,7 @@ def leave_signals_to_the_parent(_: int) -> None:
 
 def write_log(folder: Path, trainer: Trainer, figures: dict, rate: float, speed: float) -> None:
     row = {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds), "rate": round(rate, 3),
-           "per_second": round(speed, 1), **{name: round(value, 4) for name, value in figures.items()}}  # fmt: skip
+           "per_second": round(speed, 1), **{name: round(float(np.mean(value)), 4) for name, value in figures.items()}}  # fmt: skip
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row), flush=True)
@@ -301,11 +349,13 @@ def main() -> None:
     parser.add_argument("--init", help="checkpoint folder to start from (default: assets/tiny, else random weights)")
     parser.add_argument("--vision-steps", type=int, default=0, help="steps of the vision tower alone at the start")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--most", type=int, default=6, help="things a picture, at most")
-    parser.add_argument("--grids", type=int, default=len(data.GRIDS), help="picture shapes, the commonest first; each is compiled once")
+    parser.add_argument("--mix", nargs="+", default=["pictures"], help="families with weights: pictures=2 pages=1")
+    parser.add_argument("--level", type=float, default=1.0, help="the curriculum: 0 the easiest samples, 1 the whole world")
+    parser.add_argument("--sizes", type=int, help="picture sizes a family, the commonest first; each is compiled once")
     parser.add_argument("--workers", type=int, default=1, help="processes that render batches")
     parser.add_argument("--text-weight", type=float, default=1.0)
     parser.add_argument("--dense-weight", type=float, default=0.3, help="weight of the dense loss beside the text loss")
+    parser.add_argument("--look-weight", type=float, default=0.3, help="weight of the loss on where two attention heads look")
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--save-minutes", type=float, default=5)
     parser.add_argument("--eager", action="store_true", help="do not compile (where no C++ compiler is at hand)")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cookbook_utils.tiny import data, train
+from cookbook_utils.tiny.packing import Packer, digit_weights
 from cookbook_utils.tiny.tokenizer import build_processor, train_tokenizer
 
 
@@ -20,8 +21,8 @@ def start(tmp_path_factory):
 
 
 def arguments(folder, init, **changes):
-    options = dict(folder=str(folder), init=str(init), minutes=0.0, cooldown=0.3, vision_steps=0, batch=2, most=2, workers=1,
-                   text_weight=1.0, dense_weight=0.3, log_every=1, save_minutes=99, eager=True, grids=1)  # fmt: skip
+    options = dict(folder=str(folder), init=str(init), minutes=0.0, cooldown=0.3, vision_steps=0, batch=2, mix=["pictures"], level=0.2, workers=1,
+                   text_weight=1.0, dense_weight=0.3, look_weight=0.3, log_every=1, save_minutes=99, eager=True, sizes=1)  # fmt: skip
     return argparse.Namespace(**{**options, **changes})
 
 
@@ -32,7 +33,7 @@ def test_a_run_leaves_a_checkpoint_that_the_library_loads_and_a_second_run_goes_
     train.train(arguments(tmp_path, start))
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log if "text" in row] == [1, 2]
-    held_out = [row["held_out_text"] for row in log if "held_out_text" in row]
+    held_out = [row["held_out"] for row in log if "held_out" in row]
     assert len(held_out) == 2 and torch.load(tmp_path / "last.pt")["best"] == pytest.approx(min(held_out), abs=1e-4)
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
     assert type(model).__name__ == "Qwen3VLForConditionalGeneration" and model.dtype == torch.bfloat16
@@ -45,9 +46,9 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
 
     for phase, figure in ((99, "token"), (0, "text")):
         trainer = train.Trainer(arguments(tmp_path, start, vision_steps=phase))
-        packer = data.Packer(trainer.processor.tokenizer)
-        batch = data.make_batch(packer, np.random.default_rng(0), 2, (8, 9), most=2)
-        losses = [trainer.update(batch, 0.3)[figure] for _ in range(8)]
+        packer = Packer(trainer.processor.tokenizer)
+        batch = data.make_batch(packer, np.random.default_rng(0), 2, "pictures", (288, 256), level=0.2)
+        losses = [trainer.update(batch, 0.3)[figure] for _ in range(20)]
         assert losses[-1] < 0.8 * losses[0], figure
 
 
@@ -61,6 +62,17 @@ def test_a_wrong_start_is_named(tmp_path):
         train.start_from(str(tmp_path))
 
 
+def test_an_unknown_family_is_named():
+    with pytest.raises(ValueError, match="--mix: expected NAME=WEIGHT with a name of pictures"):
+        train.mix_of(arguments(".", ".", mix=["paintings=2"]))
+
+
+def test_looking_at_the_right_place_costs_nothing_and_elsewhere_much():
+    looks = data.Looks(torch.tensor([[0, 1, 0], [0, 2, 0], [0, 2, 1]]), torch.tensor([1.0, 0.5, 0.5]))
+    right = torch.tensor([[[0.0, -99, -99], [0, -99, -99], [0, 0, -99]]])
+    assert train.look_loss(right, looks) < 1e-6 and train.look_loss(right.flip(-1), looks) > 40
+
+
 def test_the_last_digit_of_a_coordinate_counts_less():
-    weights = data.digit_weights([5, 1, 2, 3, 9, 4, 9], {1, 2, 3, 4})
+    weights = digit_weights([5, 1, 2, 3, 9, 4, 9], {1, 2, 3, 4})
     assert weights.tolist() == [1, 1, 1, 0.25, 1, 1, 1]

@@ -63,7 +63,7 @@ def test_boxes_in_answers_lie_on_the_true_things_from_left_to_right(task):
     made = turns_of(task)
     assert made, "the task never found a scene that it could ask about"
     for scene, turn in made:
-        if turn.task == "point_described" or "placed" not in turn.expect:
+        if turn.task == "point_described" or turn.task.endswith("_zh") or "placed" not in turn.expect:
             continue
         items = parse_boxes(turn.answer, scene.size, strict=True)
         assert not items.dropped and len(items) == len(turn.expect["placed"])

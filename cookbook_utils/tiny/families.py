@@ -1,0 +1,59 @@
+"""The families of the embedded model's world, by name, and how often to train on each.
+
+`FAMILIES[name].make(rng, size, level)` gives a `Sample`. The picture family lives in `scenes.py` and `tasks.py`; its
+questions are drawn here, so that it hands over the same kind of sample as all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from . import page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks
+from .artwork import things
+from .samples import Region, Sample
+
+QUESTIONS = 9  # asked about a picture; as many as fit into a row are trained on
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`."""
+
+    make: Callable[..., Sample]
+    sizes: dict[tuple[int, int], float]
+    length: int
+    kinds: tuple[str, ...] = ()
+
+
+# Sizes `(width, height)` of pictures of 256-640 px after the processor, the commonest first.
+PICTURE_SIZES = {
+    (256, 288): 3, (288, 256): 3, (224, 320): 3, (320, 224): 3, (192, 384): 2, (384, 192): 2, (192, 352): 2,
+    (352, 192): 2, (224, 352): 1, (352, 224): 1, (256, 256): 2, (256, 320): 1, (320, 256): 1,
+}  # fmt: skip
+
+
+def picture(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0) -> Sample:
+    """A scene of one to six things and questions about it; at level 0 one thing alone."""
+    scene = scenes.render_scene(rng, size=size, count=int(rng.integers(1, 2 + round(5 * level))))
+    turns = [tasks.ask(scene, rng) for _ in range(QUESTIONS)]
+    return Sample([scene.image], turns, scene.placed)
+
+
+ARTICLE_SIZE = (384, 512)
+PAGE_SIZES = {size: weight for size, weight in page_tasks.SIZES.items() if size != ARTICLE_SIZE}
+FAMILIES = {
+    "pictures": Family(picture, PICTURE_SIZES, 288, tuple(t.name for t in things())),
+    "pages": Family(partial(page_tasks.make, system_fonts=True), PAGE_SIZES, 400, page_tasks.KINDS),
+    "articles": Family(partial(page_tasks.make, system_fonts=True), {ARTICLE_SIZE: 1}, 720, page_tasks.KINDS),
+    "solids": Family(solid_tasks.make, solids.SIZES, 448, solids.KINDS),
+    "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
+    "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
+}
+# Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.
+KINDS = {name: index for index, name in enumerate(dict.fromkeys(
+    [*FAMILIES["pictures"].kinds, "nothing", *(kind for family in FAMILIES.values() for kind in family.kinds)]
+))}  # fmt: skip
