@@ -18,7 +18,15 @@ _NAMES_OF = {
     "geometry3d": (
         "Camera", "bbox_2d_of", "box_corners", "box_edges", "draw_boxes_3d", "iou_3d", "project_points", "rotation_matrix", "to_open3d",
     ),
-    "models": ("load_model",),
+    "video": (
+        "Frames", "VideoInfo", "crop_clip", "format_timestamp", "interleave", "probe", "sample_frames", "video_tokens", "write_video",
+    ),
+    "pdf": ("pdf_pages", "pdf_sizes", "plan_pages"),
+    "documents": ("Elements", "clean_html", "crop_elements", "parse_qwenvl_html", "parse_qwenvl_markdown"),
+    "dataframes": ("tables",),
+    "sandbox": ("Result", "run_python"),
+    "rendering": ("compare_images", "render_html"),
+    "models": ("load_model", "BatchError", "CacheMiss", "ModelError"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

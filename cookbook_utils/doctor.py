@@ -237,7 +237,7 @@ def check_open3d() -> list[Finding]:
 
 def check_keys() -> Finding:
     """Which API keys are set: yes or no, never the value."""
-    names = ("DASHSCOPE_API_KEY", "OPENAI_API_KEY")
+    names = ("DASHSCOPE_API_KEY", "OPENAI_API_KEY", "VLLM_API_KEY", "SGLANG_API_KEY")
     states = [f"{name} {'set' if os.environ.get(name) else 'not set'}" for name in names]
     return Finding("API keys", "info", ", ".join(states))
 
