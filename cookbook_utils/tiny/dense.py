@@ -1,4 +1,5 @@
-"""Targets for the throw-away dense heads: what lies at each patch and token, where it ends, which character is written there.
+"""Targets for the throw-away dense heads: what lies at each patch and token, where it ends, in the picture and in space, and
+which character is written there.
 
 Order of patches and tokens is the model's own: tokens row by row, the four patches of a token together.
 Shapes: R pictures of all samples, N patches and M tokens a picture.
@@ -34,6 +35,7 @@ class Targets:
     order: torch.Tensor  # (R, M) place of the region among those of its picture, left to right or as they are read
     centres: torch.Tensor  # (R, M), 1 where the token stands for a whole region
     glyphs: torch.Tensor | None  # (R, N, 2) character in the left and in the right half of the patch
+    space: torch.Tensor | None = None  # (R, M, 9) the region's 3D box in metres and half-turns, NaN where there is none
 
 
 def cell_boxes(size: tuple[int, int], cell: int) -> np.ndarray:
@@ -98,6 +100,16 @@ def region_targets(regions: list[Region], size: tuple[int, int]) -> tuple[np.nda
     return kinds[patches], kinds[at_token], digits[at_token], order[at_token], centres
 
 
+def space_targets(regions: list[Region], size: tuple[int, int]) -> np.ndarray:
+    """The 3D box `(M, 9)` of the region at each token of one picture, NaN where no region with one lies."""
+    nowhere = np.full(9, np.nan, np.float32)
+    boxes = np.array([region.box_xyxy for region in regions], float).reshape(-1, 4)
+    spaces = np.array([*(getattr(region, "bbox_3d", nowhere) for region in regions), nowhere], np.float32)
+    if not regions:
+        return np.tile(nowhere, (size[0] * size[1] // (PATCH * MERGE) ** 2, 1))
+    return spaces[owners(boxes, size, PATCH * MERGE).reshape(-1)]
+
+
 def glyph_targets(glyphs: list[Glyph], size: tuple[int, int]) -> np.ndarray:
     """The character whose centre lies nearest to the middle of each half patch `(N, 2)`, 0 where none is within half a patch."""
     columns, rows = size[0] // PATCH, size[1] // PATCH
@@ -114,11 +126,14 @@ def glyph_targets(glyphs: list[Glyph], size: tuple[int, int]) -> np.ndarray:
 def targets_of(samples: list[Sample]) -> Targets:
     """The dense targets of all pictures of samples; of a pair of frames, what lies in the first of them."""
     step = 2 if samples[0].seconds else 1
-    regions, glyphs, size = [], [], samples[0].pictures[0].size
+    regions, glyphs, spaces, size = [], [], [], samples[0].pictures[0].size
     for sample in samples:
         for page in range(0, len(sample.pictures), step):
-            regions.append(region_targets([region for region in sample.regions if region.page == page], size))
+            here = [region for region in sample.regions if region.page == page]
+            regions.append(region_targets(here, size))
+            spaces.append(space_targets(here, size))
             glyphs.append([glyph for glyph in sample.glyphs if glyph.page == page])
     stacked = [torch.from_numpy(np.stack(part)) for part in zip(*regions, strict=True)]
     written = torch.from_numpy(np.stack([glyph_targets(g, size) for g in glyphs])) if any(glyphs) else None
-    return Targets(*stacked, written)
+    space = torch.from_numpy(np.stack(spaces))
+    return Targets(*stacked, written, None if space.isnan().all() else space)

@@ -198,6 +198,7 @@ class DenseHead(nn.Module):
     digit of the region's four box edges on the 0-1000 grid `(B, M, 4, 3, 10)`, the edges as plain
     numbers, 0-1 `(B, M, 4)`, the logit `(B, M)` that the token stands for a whole region (nearest
     to its centre), and the region's place in the picture's order `(B, M, 16)`. `characters(patches)`: what is written in the halves of each patch `(B, N, 2, L)`.
+    `space(tokens)`: the region's 3D box as plain numbers `(B, M, 9)` and as sign, ones, tenths and hundredths `(B, M, 9, 4, 10)`.
     """
 
     def __init__(self, kinds: int, letters: int, patch_channels: int = 192, token_channels: int = 192):
@@ -208,6 +209,7 @@ class DenseHead(nn.Module):
         self.edges = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 4))
         self.centre = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 1))
         self.order = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, ORDERS))
+        self.metres = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 9 + 360))
         self.letters = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, 2 * letters))
 
     def forward(self, patches: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -216,6 +218,10 @@ class DenseHead(nn.Module):
 
     def characters(self, patches: Tensor) -> Tensor:
         return self.letters(patches).unflatten(-1, (2, -1))
+
+    def space(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        numbers, digits = self.metres(tokens).split((9, 360), -1)
+        return numbers, digits.unflatten(-1, (9, 4, 10))
 
     def load_what_fits(self, state: dict[str, Tensor]) -> None:
         """Takes the rows that an older, smaller head has; new kinds and characters start untrained."""

@@ -31,6 +31,7 @@ from . import data, dense
 from .dense import IGNORE, NOTHING
 from .families import FAMILIES, KINDS
 from .model import MERGE, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from .muon import Muon
 from .packing import Packer
 from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
@@ -39,6 +40,7 @@ HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not
 HELD_OUT_FIGURES = ("text", "text_right")
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
+DECIMAL_WEIGHTS = (1.0, 1.0, 1.0, 0.2)  # sign, ones, tenths, hundredths
 
 
 def keep_memory() -> None:
@@ -49,6 +51,11 @@ def keep_memory() -> None:
         return
     for option, value in ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
         mallopt(option, value)
+
+
+def half_is_fast(device: torch.device) -> bool:
+    """Whether bfloat16 is worth while: on a CPU only with instructions for it; emulated, it is four times slower than float32."""
+    return device.type != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 class Trainer:
@@ -62,6 +69,7 @@ class Trainer:
         self.model.float().train().to(self.device)
         self.head = dense_head(args.init).to(self.device)
         self.optimizers = make_optimizers(self.model, self.head)
+        self.half = half_is_fast(self.device)
         self.tables: dict = {}
         fast = (lambda f: f) if args.eager else (lambda f: torch.compile(f, dynamic=False))
         torch._dynamo.config.cache_size_limit = 64
@@ -72,7 +80,7 @@ class Trainer:
         if batch.grid not in self.tables:
             self.tables[batch.grid] = vision_tables(visual, (batch.grid[0] * MERGE, batch.grid[1] * MERGE))
         pixels = batch.pixels.to(self.device).permute(0, 1, 4, 2, 3).contiguous().float() / 127.5 - 1
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             patches, tokens, deep = self.vision(visual, pixels, self.tables[batch.grid])
             losses = self.dense_losses(batch.targets, patches, tokens)
             if with_text:
@@ -103,7 +111,24 @@ class Trainer:
         }
         if targets.glyphs is not None:
             losses.update(self.letter_losses(targets.glyphs.to(self.device), patches))
+        if targets.space is not None:
+            losses.update(self.space_losses(targets.space.to(self.device), tokens))
         return losses
+
+    def space_losses(self, truth: torch.Tensor, tokens) -> dict[str, torch.Tensor]:
+        """Of 3D boxes: the plain numbers, the digits that an answer would write, and the share of centres within a tenth of their distance."""
+        numbers, digits = (part.float() for part in self.head.space(tokens))
+        there = ~truth.isnan().any(-1)
+        numbers, digits, truth = numbers[there], digits[there], truth[there]  # (P, 9), (P, 9, 4, 10), (P, 9)
+        scale = torch.tensor([1, 1, 1, 1, 1, 1, 4, 4, 4], device=self.device)  # a quarter of a half-turn counts like a metre
+        each = F.cross_entropy(digits.flatten(0, 2), decimal_digits(truth).flatten(), reduction="none").view(-1, 4)
+        with torch.no_grad():
+            off = (numbers[:, :3] - truth[:, :3]).norm(dim=-1) / truth[:, :3].norm(dim=-1).clamp(min=0.1)
+        return {
+            "space": ((numbers - truth).abs() * scale).mean(),
+            "metres": (each.mean(0) * torch.tensor(DECIMAL_WEIGHTS, device=self.device)).sum(),
+            "centre_right": (off < 0.1).float().mean(),
+        }
 
     def letter_losses(self, written: torch.Tensor, patches) -> dict[str, torch.Tensor]:
         """Characters count as much as all of the empty patches together."""
@@ -134,6 +159,7 @@ class Trainer:
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
         total = total + 0.5 * losses["order"] + losses.get("letters", 0.0)
+        total = total + losses.get("space", 0.0) * 2 + losses.get("metres", 0.0) * 0.5
         if with_text:
             looking = (losses["read"] + losses["write"]) * self.args.look_weight
             total = losses["text"] * self.args.text_weight + looking + total * self.args.dense_weight
@@ -147,7 +173,7 @@ class Trainer:
         self.step += 1
         self.samples += len(batch.ids)
         figures = {name: float(value.detach()) for name, value in losses.items()}
-        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right") if name in figures}
+        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right", "centre_right") if name in figures}
         return {**figures, **own} if len(self.mix.weights) > 1 else figures
 
     def parameters(self):
@@ -200,6 +226,17 @@ class Trainer:
             optimizer.load_state_dict(state[name])
         for name in NUMBERS:
             setattr(self, name, state.get(name, getattr(self, name)))
+
+
+def decimal_digits(values: torch.Tensor) -> torch.Tensor:
+    """Sign (1 for minus), ones, tenths and hundredths `(..., 4)` of numbers under 10, as an answer with two decimals writes them.
+
+    >>> decimal_digits(torch.tensor([-1.254, 0.5])).tolist()
+    [[1, 1, 2, 5], [0, 0, 5, 0]]
+    """
+    hundredths = (values.abs() * 100).round().long().clamp(max=999)
+    sign = (values < 0) & (hundredths > 0)
+    return torch.stack([sign.long(), hundredths // 100, hundredths // 10 % 10, hundredths % 10], -1)
 
 
 def look_loss(scores: torch.Tensor, looks: data.Looks) -> torch.Tensor:
@@ -259,7 +296,7 @@ def make_optimizers(model, head) -> list[torch.optim.Optimizer]:
     # The mergers' matrices are large and few: orthogonalising them would cost a third of a step.
     inner = {n: p for n, p in named.items() if p.ndim == 2 and ("blocks." in n or "layers." in n)}
     rest = [p for n, p in named.items() if n not in inner] + list(head.parameters())
-    muon = torch.optim.Muon(list(inner.values()), lr=3e-3, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(list(inner.values()), lr=3e-3, weight_decay=0.05)
     adam = torch.optim.AdamW(rest, lr=2e-3, weight_decay=0.02, betas=(0.9, 0.98))
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:

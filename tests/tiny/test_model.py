@@ -6,7 +6,7 @@ import torch
 
 from PIL import Image
 
-from cookbook_utils.tiny import data, dense, families, scenes, turns
+from cookbook_utils.tiny import data, dense, families, scenes, solids, turns
 from cookbook_utils.tiny.model import causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.samples import Glyph, Sample
@@ -101,6 +101,18 @@ def test_a_row_tells_where_to_look(parts):
     assert {k for _, k, _ in row["write"]} == {key}
     spoken = [row["ids"][at + 1] for at, _, _ in row["write"]]  # each position looks while it predicts the next token
     assert packer.tokenizer.decode(spoken) == "here<|im_end|>"
+
+
+def test_dense_targets_hold_the_3d_box_under_each_token():
+    view = solids.render(np.random.default_rng(4), (256, 256), count=2)
+    space = dense.targets_of([Sample([view.image], [], view.seen)]).space[0]
+    told = {tuple(box) for box in space[~space.isnan().any(-1)].tolist()}
+    assert told == {tuple(np.float32(seen.bbox_3d).tolist()) for seen in view.seen}
+    assert space.isnan().all(-1).sum() > 32  # more than half of the 64 tokens show floor and wall
+
+
+def test_dense_targets_of_flat_things_have_no_3d_box():
+    assert dense.targets_of([Sample([scenes.render_scene(np.random.default_rng(0), size=(64, 64)).image], [])]).space is None
 
 
 def test_dense_targets_name_the_thing_under_each_token():
