@@ -77,7 +77,8 @@ def pick_size(rng: np.random.Generator, family: str, most: int | None = None) ->
 
 def make_batch(packer: Packer, rng: np.random.Generator, rows: int, family: str, size: tuple[int, int], level: float = 1.0) -> Batch:
     """Renders and packs `rows` samples of a family."""
-    return collate(packer, rng, family, [FAMILIES[family].make(rng, size, level) for _ in range(rows)])
+    shared = FAMILIES[family].shared(rng)
+    return collate(packer, rng, family, [FAMILIES[family].make(rng, size, level, **shared) for _ in range(rows)])
 
 
 @dataclass

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from . import page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks
+from . import clips, page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks
 from .artwork import things
 from .samples import Region, Sample
 
@@ -21,12 +21,16 @@ QUESTIONS = 9  # asked about a picture; as many as fit into a row are trained on
 
 @dataclass(frozen=True)
 class Family:
-    """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`."""
+    """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`.
+
+    `shared(rng)` gives keyword arguments of `make` that all samples of one batch have in common.
+    """
 
     make: Callable[..., Sample]
     sizes: dict[tuple[int, int], float]
     length: int
     kinds: tuple[str, ...] = ()
+    shared: Callable[[np.random.Generator], dict] = lambda rng: {}
 
 
 # Sizes `(width, height)` of pictures of 256-640 px after the processor, the commonest first.
@@ -43,6 +47,12 @@ def picture(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0)
     return Sample([scene.image], turns, scene.placed)
 
 
+def clip_length(rng: np.random.Generator) -> dict:
+    """How many seconds the clips of a batch last, short ones more often."""
+    seconds = np.arange(clips.SHORTEST, clips.LONGEST + 1)
+    return {"seconds": int(rng.choice(seconds, p=(1 / seconds) / (1 / seconds).sum()))}
+
+
 ARTICLE_SIZE = (384, 512)
 PAGE_SIZES = {size: weight for size, weight in page_tasks.SIZES.items() if size != ARTICLE_SIZE}
 FAMILIES = {
@@ -51,6 +61,7 @@ FAMILIES = {
     "articles": Family(partial(page_tasks.make, system_fonts=True), {ARTICLE_SIZE: 1}, 720, page_tasks.KINDS),
     "solids": Family(solid_tasks.make, solids.SIZES, 448, solids.KINDS),
     "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
+    "clips": Family(clips.make, clips.SIZES, 512, clips.KINDS, clip_length),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.

@@ -103,6 +103,14 @@ def test_a_row_tells_where_to_look(parts):
     assert packer.tokenizer.decode(spoken) == "here<|im_end|>"
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_clips_of_a_batch_last_equally_long(processor, seed):
+    packer = Packer(processor.tokenizer)
+    batch = data.make_batch(packer, np.random.default_rng(seed), 3, "clips", (128, 128))
+    seconds = len(batch.pixels) // 3
+    assert ((batch.ids == packer.pads["video"]).sum(1) == 16 * seconds).all() and 2 <= seconds <= 12
+
+
 def test_dense_targets_hold_the_3d_box_under_each_token():
     view = solids.render(np.random.default_rng(4), (256, 256), count=2)
     space = dense.targets_of([Sample([view.image], [], view.seen)]).space[0]
