@@ -104,8 +104,8 @@ def test_a_row_tells_where_to_look(parts):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_clips_of_a_batch_last_equally_long(processor, seed):
-    packer = Packer(processor.tokenizer)
+def test_the_clips_of_a_batch_last_equally_long(parts, seed):
+    packer = Packer(parts[0].tokenizer)
     batch = data.make_batch(packer, np.random.default_rng(seed), 3, "clips", (128, 128))
     seconds = len(batch.pixels) // 3
     assert ((batch.ids == packer.pads["video"]).sum(1) == 16 * seconds).all() and 2 <= seconds <= 12
