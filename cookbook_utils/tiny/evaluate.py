@@ -16,13 +16,14 @@ import json
 import time
 from pathlib import Path
 
-from . import figures_clips, figures_pictures, figures_solids
+from . import figures_clips, figures_documents, figures_pages, figures_pictures, figures_solids, figures_zoom
 from .failures import save_failures
-from .figures import Measure, Run, is_error
+from .figures import Measure, Run
 
 MEASURES: dict[str, Measure] = {
     "pictures": figures_pictures.MEASURE, "solids": figures_solids.MEASURE, "walks": figures_solids.WALKS,
-    "clips": figures_clips.MEASURE,
+    "clips": figures_clips.MEASURE, "pages": figures_pages.PAGES, "articles": figures_pages.ARTICLES,
+    "documents": figures_documents.MEASURE, "zoom": figures_zoom.MEASURE,
 }  # fmt: skip
 
 
@@ -30,18 +31,18 @@ def ask_family(model, measure: Measure, count: int | None = None) -> Run:
     """Asks all questions of a family about `count` things of its world, by default as many as it is measured on."""
     run = measure.questions(measure.worlds if count is None else count)
     for cases in run.values():
-        measure.ask(model, cases, **measure.options)
+        measure.put(model, cases)
     return run
 
 
 def table(figures: dict[str, float], measure: Measure) -> str:
     """The figures as a Markdown table, with the target where there is one; what misses it is marked."""
-    targets, rows = {target.name: target.value for target in measure.targets}, []
+    targets, rows = {target.name: target for target in measure.targets}, []
     for name, value in figures.items():
-        least, wanted = not is_error(name), ""
-        if name in targets:
-            missed = value < targets[name] if least else value > targets[name]
-            wanted = f"{'≥' if least else '≤'} {targets[name]:.2f}{' (missed)' if missed else ''}"
+        target, wanted = targets.get(name), ""
+        if target:
+            missed = "" if target.reached(value) else " (missed)"
+            wanted = f"{'≤' if target.most else '≥'} {target.value:.2f}{missed}"
         rows.append(f"| {name} | {value:.3f} | {wanted} |")
     return "\n".join(["| figure | measured | target |", "|---|---|---|", *rows])
 
@@ -51,7 +52,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="Evaluate the embedded model on held-out samples of its world.")
     parser.add_argument("--model", default="tiny", help="a spec for load_model (default: tiny)")
-    parser.add_argument("--families", nargs="+", default=list(MEASURES), choices=list(MEASURES), metavar="FAMILY", help=", ".join(MEASURES))
+    families = {"nargs": "+", "default": list(MEASURES), "choices": list(MEASURES), "metavar": "FAMILY"}
+    parser.add_argument("--families", **families, help=", ".join(MEASURES))
     parser.add_argument("--scenes", type=int, help="pictures, clips, ... of each family (default: the family's own number)")
     parser.add_argument("--show", type=Path, help="folder for pictures of wrong replies, by family and task")
     parser.add_argument("--json", type=Path, help="file for the figures, by family")

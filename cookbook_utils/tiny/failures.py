@@ -5,6 +5,7 @@ One PNG and one text file a case, the worst of each task first; a file's name be
 
 from __future__ import annotations
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -39,13 +40,19 @@ def worst(task: str, cases: list[Case], measure: Measure) -> list[tuple[int, flo
 
 
 def told(case: Case) -> str:
-    return f"--- prompt\n{case.turn.prompt}\n--- answer\n{case.turn.answer}\n--- reply\n{case.reply}\n"
+    return f"--- prompt\n{case.turn.prompt}\n--- answer\n{answer_of(case)}\n--- reply\n{case.reply}\n"
+
+
+def answer_of(case: Case) -> str:
+    """What should have been said; of a question that needs a tool, the call and what it leads to."""
+    return case.turn.answer + (f"\nand then: {case.turn.expect['answer']}" if "call" in case.turn.expect else "")
 
 
 def drawn(case: Case) -> Image.Image:
     """The answer's panel, the reply's, and under each its words."""
-    panels = [panel(case, text) for text in (case.turn.answer, case.reply)]
-    words = [wrapped(f"{name}: {text}") for name, text in (("ANSWER", case.turn.answer), ("REPLY", case.reply))]
+    calls = getattr(case, "rounds", [])
+    panels = [panel(case, case.turn.answer), zoomed(case, calls) if calls else panel(case, case.reply)]
+    words = [wrapped(f"{name}: {text}") for name, text in (("ANSWER", answer_of(case)), ("REPLY", case.reply))]
     both = contact_sheet(panels, 2, words, cell=(SIDE, SIDE * 3 // 4), font_size=13)
     asked = wrapped(f"PROMPT: {case.turn.prompt}", 2 * LINE)
     return contact_sheet([both], 1, [asked], cell=both.size, gap=4, font_size=13)
@@ -69,6 +76,13 @@ def panel(case: Case, text: str) -> Image.Image:
         boxes = [item for item in parse_boxes_3d(text) if min(item["bbox_3d"][3:6]) >= 0]
         return draw_boxes_3d(pictures[0], boxes, camera)
     return marked(pictures[0], text)
+
+
+def zoomed(case: Case, calls: list) -> Image.Image:
+    """The picture and each crop that was called for, with the box of the next call."""
+    pictures = [case.content[0]["image"], *(crop for _, crop in calls)]
+    asked = [*(json.dumps(arguments) for arguments, _ in calls), ""]
+    return contact_sheet([marked(picture, text) for picture, text in zip(pictures, asked, strict=True)], 2)
 
 
 def marked(picture: Image.Image, text: str) -> Image.Image:

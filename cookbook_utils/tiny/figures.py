@@ -57,7 +57,7 @@ def ask_all(model, cases: list[Case], batch_size: int = 32, **options) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that has a target `value`: the least that is wanted, of an error the most.
+    """A figure that has a target `value`: the least that is wanted, or the `most`.
 
     `figure`: the name of one in the score of the only task, or a function of the cases of all `tasks`.
     """
@@ -66,6 +66,10 @@ class Target:
     value: float
     tasks: tuple[str, ...]
     figure: str | Callable[[list[Case]], float]
+    most: bool = False
+
+    def reached(self, value: float) -> bool:
+        return value <= self.value if self.most else value >= self.value
 
     def measured(self, run: Run, by_task: dict[str, dict[str, float]]) -> float | None:
         """None where no question was asked."""
@@ -79,15 +83,23 @@ class Target:
 class Measure:
     """How one family is measured: `questions(count)` from `worlds` things of the world, a score for each task, targets.
 
-    `options` go to `chat_batch`; `ask` puts the questions, which for a conversation of several rounds is more than one call.
+    `ask` puts the questions of a task, which for a conversation of several rounds is more than one call. `most_tokens`: of a
+    reply; where none is given the model decides. Otherwise a reply also ends where it is longer than every true answer of
+    its task, so that a model that knows nothing of a task does not take minutes to show it.
     """
 
     questions: Callable[[int], Run]
     scores: dict[str, Score]
     targets: tuple[Target, ...] = ()
     worlds: int = 150
-    options: dict = field(default_factory=dict)
+    most_tokens: int | None = 512
     ask: Callable = ask_all
+
+    def put(self, model, cases: list[Case]) -> None:
+        """Asks all questions of one task; a token is one byte or more."""
+        longest = max(len(case.turn.answer.encode()) for case in cases) + 16
+        limit = {} if self.most_tokens is None else {"max_new_tokens": min(self.most_tokens, longest)}
+        self.ask(model, cases, **limit)
 
     def figures(self, run: Run) -> dict[str, float]:
         """Those with a target under their own names, then `task: figure` of every task that was asked."""

@@ -113,7 +113,8 @@ def boxes_at(cases: list[Case]) -> dict[str, float]:
         overlaps += [float(iou([at[t["time"]]], [t["bbox_2d"]])[0, 0]) if t["time"] in at else 0.0 for t in truth]
         given_total += len(given) if truth else 0
     hits = sum(overlap >= 0.5 for overlap in overlaps)
-    figures = {"mean IoU": mean(overlaps), "recall at IoU 0.5": hits / max(len(overlaps), 1), "precision at IoU 0.5": hits / max(given_total, 1)}
+    shares = {"recall at IoU 0.5": hits / max(len(overlaps), 1), "precision at IoU 0.5": hits / max(given_total, 1)}
+    figures = {"mean IoU": mean(overlaps), **shares}
     return (figures if overlaps else {}) | ({"empty list": empty(absent)} if absent else {})
 
 

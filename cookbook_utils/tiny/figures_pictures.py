@@ -83,4 +83,4 @@ MEASURE = Measure(questions, SCORES, (
     Target("exact count", 0.92, ("count",), "exact"),
     Target("valid JSON", 0.99, JSON_TASKS, lambda cases: mean(is_json(case.reply) for case in cases)),
     Target("empty list for absent things", 0.90, ("locate_absent",), "empty list"),
-), worlds=300)  # fmt: skip
+), worlds=300, most_tokens=None)  # fmt: skip

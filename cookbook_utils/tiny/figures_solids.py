@@ -161,4 +161,5 @@ def walk_questions(count: int) -> Run:
     return run
 
 
-WALKS = Measure(walk_questions, {name: yes_no if name in ("walk_before", "walk_side", "walk_way") else said for name in WALK_TASKS}, worlds=60)
+EITHER = ("walk_before", "walk_side", "walk_way")
+WALKS = Measure(walk_questions, {name: yes_no if name in EITHER else said for name in WALK_TASKS}, worlds=60)

@@ -1,5 +1,7 @@
 """The evaluation's shared figures and the picture family's: 1 for the true answers, less for each way of being wrong."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from cookbook_utils.tiny import evaluate, failures, figures, tasks
@@ -26,7 +28,8 @@ class Oracle:
         self.known = [(case.messages, case.turn.answer) for cases in run.values() for case in cases]
 
     def chat_batch(self, list_of_messages, **options):
-        return [type("Reply", (), {"text": next(answer for asked, answer in self.known if asked == messages)}) for messages in list_of_messages]
+        replies = (next(answer for asked, answer in self.known if asked == messages) for messages in list_of_messages)
+        return [SimpleNamespace(text=text) for text in replies]
 
 
 # --- texts and boxes -------------------------------------------------------------------------
@@ -111,8 +114,18 @@ def test_replies_go_to_their_cases_and_every_target_has_its_figure():
     assert "| right label | 0.910 | ≥ 0.92 (missed) |" in evaluate.table({"right label": 0.91}, pictures.MEASURE)
 
 
+def test_a_reply_ends_where_it_is_longer_than_every_answer_of_its_task():
+    limits = []
+    model = SimpleNamespace(chat_batch=lambda asked, **options: limits.append(options.get("max_new_tokens")) or [])
+    case = figures.Case(None, tasks.Turn("count", "How many?", "三"), [])
+    for most in (None, 512, 10):
+        with pytest.raises(ValueError, match="zip"):  # this model gives no replies
+            figures.Measure(None, {}, most_tokens=most).put(model, [case])
+    assert limits == [None, 3 + 16, 10]
+
+
 def test_an_error_is_missed_when_it_is_too_large():
-    measure = figures.Measure(None, {}, (figures.Target("error", 0.05, ("read",), "error"),))
+    measure = figures.Measure(None, {}, (figures.Target("error", 0.05, ("read",), "error", most=True),))
     assert evaluate.table({"error": 0.04}, measure).endswith("| error | 0.040 | ≤ 0.05 |")
     assert evaluate.table({"error": 0.06}, measure).endswith("| error | 0.060 | ≤ 0.05 (missed) |")
 
@@ -131,6 +144,9 @@ def test_the_held_out_questions_are_the_same_in_every_process():
     import subprocess
     import sys
 
-    code = "from cookbook_utils.tiny.evaluate import MEASURES as m; print([c.turn.prompt + c.turn.answer for f in m.values() for t in f.questions(2).values() for c in t])"
-    runs = [subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}) for seed in "123"]
-    assert runs[0] == runs[1] == runs[2]
+    code = (
+        "from cookbook_utils.tiny.evaluate import MEASURES; runs = [measure.questions(2) for measure in MEASURES.values()];"
+        "print([case.turn.prompt + case.turn.answer for run in runs for cases in run.values() for case in cases])"
+    )
+    runs = [subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}) for seed in "12"]
+    assert runs[0] == runs[1]

@@ -51,13 +51,16 @@ def test_what_wrong_events_cost(run, change, figure, wanted, reason):
     assert clips.events(replied(run["events_json"], events_changed(change)))[figure] == pytest.approx(wanted), reason
 
 
-@pytest.mark.parametrize(("a", "b", "wanted"), [((0, 2), (1, 3), 1 / 3), ((0, 1), (1, 2), 0), ((0, 4), (1, 2), 0.25), ((1, 1), (1, 1), 0), ((3, 1), (1, 3), 0)])
+@pytest.mark.parametrize(("a", "b", "wanted"), [
+    ((0, 2), (1, 3), 1 / 3), ((0, 1), (1, 2), 0), ((0, 4), (1, 2), 0.25), ((1, 1), (1, 1), 0), ((3, 1), (1, 3), 0),
+])  # fmt: skip
 def test_the_overlap_of_two_spans(a, b, wanted):
     assert clips.span_iou(a, b) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("reply", "span"), [
-    ("2.0 - 4.0 seconds", (2, 4)), ("00:02 - 00:04", (2, 4)), ("2.0 - 4.0 seconds\n", (2, 4)), ("soon", None), ("", None), ('say "when"', None),
+    ("2.0 - 4.0 seconds", (2, 4)), ("00:02 - 00:04", (2, 4)), ("2.0 - 4.0 seconds\n", (2, 4)), ("soon", None), ("", None),
+    ('say "when"', None),
 ])  # fmt: skip
 def test_a_time_is_read_as_it_may_be_written(reply, span):
     assert clips.time_of(reply) == span
