@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from . import clips, page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks
+from . import clips, page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks, zoom
 from .artwork import things
 from .samples import Region, Sample
 
@@ -63,6 +63,9 @@ FAMILIES = {
     "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
     "clips": Family(clips.make, clips.SIZES, 512, clips.KINDS, clip_length),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
+    "zoom": Family(zoom.make, zoom.SIZES, 672, zoom.KINDS),
+    "zoom_once": Family(zoom.make_zoomed, zoom.SIZES, 736, zoom.KINDS),
+    "zoom_twice": Family(zoom.make_zoomed_twice, zoom.SIZES, 864, zoom.KINDS),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.
 KINDS = {name: index for index, name in enumerate(dict.fromkeys(

@@ -3,7 +3,8 @@
 A row is the prefix `<|im_start|>user\\n<|vision_start|>...<|vision_end|>` (segment 0) followed by the
 questions with their answers (segments 1, 2, ...). A question sees the prefix and itself only, and its
 positions continue the prefix's, so each is exactly what the chat template would have written for that
-question alone; the pictures are encoded once for all of them.
+question alone; the pictures are encoded once for all of them. In a conversation of several rounds the prefix is all that was
+said before the last answer (`Sample.between`).
 
 Beside the texts a row says where to look: `read` for the ends of the phrases that name something, `write`
 for each token of an answer. The first token of a row stands for "nothing here".
@@ -12,6 +13,7 @@ for each token of an answer. The first token of a row stands for "nothing here".
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 
 import numpy as np
 
@@ -74,12 +76,13 @@ class Packer:
 
         around = ("<|vision_start|>", "<|vision_end|>") if sample.seconds and not bare else ("", "")
         pending = self.header(system or sample.system, sample.tools) + around[0]
-        for time_s in pair_times(sample) if sample.seconds else sample.pictures:
+        shown = pair_times(sample) if sample.seconds else sample.pictures
+        for time_s, after in zip_longest(shown, sample.between, fillvalue=""):
             write(pending + (f"<{time_s:.1f} seconds>" if sample.seconds else "") + "<|vision_start|>")
             firsts.append(len(ids))
             ids.extend([pad] * rows * columns)
             positions.append(np.stack([np.zeros_like(h), h, w]) + int(positions[-1].max()) + 1)
-            pending = "<|vision_end|>"
+            pending = "<|vision_end|>" + after
         write(pending + around[1])
         return ids, np.concatenate(positions, 1), firsts
 

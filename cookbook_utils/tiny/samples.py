@@ -50,7 +50,9 @@ class Sample:
     """Pictures with independent questions about them.
 
     `pictures`: one picture, the pages of a document, or the frames of a clip. `seconds`: the time of each frame of a
-    clip, None otherwise. `system` stands in the system turn and `tools` are declared there.
+    clip, None otherwise. `system` stands in the system turn and `tools` are declared there. `between`: of a conversation
+    whose pictures do not follow each other at once, what the chat template writes after picture i (and its `<|vision_end|>`)
+    and before the next one (and its `<|vision_start|>`); a turn's prompt is what follows the last.
     """
 
     pictures: list[Image.Image]
@@ -60,3 +62,4 @@ class Sample:
     seconds: list[float] | None = None
     system: str = ""
     tools: list[dict] = field(default_factory=list)
+    between: list[str] = field(default_factory=list)

@@ -6,7 +6,7 @@ box of the thing, gets the crop as the tool's answer, and reads it; on a huge th
 first crop, and the model zooms again, into the crop. What can be seen at once is answered at once.
 
 `make` gives the first answers; `make_zoomed` and `make_zoomed_twice` the answers after one crop and after two. There,
-`Dialogue.between` holds what the chat template writes between the pictures, by way of `conversation`, which is the one
+`Sample.between` holds what the chat template writes between the pictures, by way of `conversation`, which is the one
 place where messages are made: a notebook's loop calls it too.
 
 Units: pixels of the large picture at scale 1 for the layout, pixels of what the model sees (`view`) for regions and glyphs,
@@ -16,7 +16,7 @@ Units: pixels of the large picture at scale 1 for the layout, pixels of what the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -286,14 +286,6 @@ def code(rng, level: float) -> str:
 # --- for the training ------------------------------------------------------------------------
 
 
-@dataclass
-class Dialogue(Sample):
-    """A conversation with several pictures: `between[i]` is what the chat template writes after picture i (and its
-    `<|vision_end|>`) and before the next one (and its `<|vision_start|>`). The only turn's prompt is what follows the last."""
-
-    between: list[str] = field(default_factory=list)
-
-
 def make(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
     """First answers: calls of the tool for what is too small; a plain answer for the rest, for a close-up, and without the tool."""
     from .zoom_tasks import Sight, ask
@@ -321,17 +313,17 @@ def close_up(rng, sight: Sight, number: int) -> Sample:
     return Sample([seen], list({turn.prompt: turn for turn in turns}.values()), near.regions, near.glyphs, tools=TOOLS)
 
 
-def make_zoomed(rng: np.random.Generator, size=(256, 256), level=1.0) -> Dialogue:
+def make_zoomed(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
     """The answer after one zoom, which on a huge thing is a second call."""
     return follow(rng, render(rng, size, level), 1)
 
 
-def make_zoomed_twice(rng: np.random.Generator, size=(256, 256), level=1.0) -> Dialogue:
+def make_zoomed_twice(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
     """The answer after two zooms."""
     return follow(rng, render(rng, size, level, huge=True), 2)
 
 
-def follow(rng, large: Large, zooms: int) -> Dialogue:
+def follow(rng, large: Large, zooms: int) -> Sample:
     """A conversation about one detail, after a number of zooms; the boxes of the calls are a little off, as a model's are."""
     from .zoom_tasks import Sight, ask_detail
 
@@ -351,7 +343,7 @@ def follow(rng, large: Large, zooms: int) -> Dialogue:
         turn.answer, turn.shown = truth, [*turn.shown[:-1], (len(truth), NOWHERE)]
     turn.prompt, turn.mentions, turn.expect = last, [], {**turn.expect, "answer": truth, "question": question.prompt}
     regions, glyphs = ([r for sight in sights for r in getattr(sight, name)] for name in ("regions", "glyphs"))
-    return Dialogue([seen_as(p) for p in pictures], [turn], regions, glyphs, tools=TOOLS, between=between)
+    return Sample([seen_as(p) for p in pictures], [turn], regions, glyphs, tools=TOOLS, between=between)
 
 
 def jittered(rng, arguments: dict) -> dict:

@@ -52,6 +52,16 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
         assert losses[-1] < 0.8 * losses[0], figure
 
 
+@pytest.mark.parametrize("family", ["zoom", "zoom_once", "zoom_twice"])
+def test_conversations_with_crops_are_trained_on(start, tmp_path, family):
+    """One step by the command, and another when it is started again."""
+    train.train(arguments(tmp_path, start, mix=[f"{family}=1"], minutes=0.0))
+    train.train(arguments(tmp_path, start, mix=[f"{family}=1"], minutes=0.0))
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "text" in row] == [1, 2] and all(row["text"] > 0 for row in log if "text" in row)
+    assert [row for row in log if f"text {family}" in row], "its held-out loss is logged"
+
+
 def test_the_rate_warms_up_holds_and_falls_to_zero():
     rates = [train.rate_at(elapsed, 100, 0.3, step=1000) for elapsed in (0, 69, 85, 100)]
     assert rates == pytest.approx([1, 1, 0.5, 0]) and train.rate_at(0, 100, 0.3, step=0) < 0.05

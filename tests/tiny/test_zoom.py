@@ -13,6 +13,8 @@ from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.models.messages import read_messages
 from cookbook_utils.parsing import parse_tool_calls
 from cookbook_utils.tiny import zoom, zoom_tasks
+from cookbook_utils.tiny.families import FAMILIES
+from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.samples import Glyph
 from cookbook_utils.tiny.turns import NOWHERE
 
@@ -187,6 +189,71 @@ def test_a_dialogue_is_what_the_chat_template_writes(make, zooms):
         assert text.endswith("<|im_start|>user\n" + tail + "<|im_end|>\n<|im_start|>assistant\n")
         assert len(sample.pictures) == zooms + 1 == len(sample.between) + 1
         assert [call["img_idx"] for call, _ in calls] == list(range(zooms))
+
+
+@pytest.fixture(scope="module")
+def processor():
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(TINY_FOLDER)
+
+
+def messages_of(sample):
+    """The conversation of a zoomed sample, with its own pictures."""
+    calls = [parse_tool_calls(text)[0]["arguments"] for text in sample.between]
+    first, *crops = sample.pictures
+    return zoom.conversation(sample.turns[0].expect["question"], first, zip(calls, crops, strict=True))
+
+
+@pytest.mark.parametrize("make", [zoom.make_zoomed, zoom.make_zoomed_twice])
+def test_a_row_is_token_by_token_what_the_processor_makes_of_the_conversation(make, processor):
+    packer = Packer(processor.tokenizer)
+    for index, sample in enumerate(some_samples(make, 4)):
+        size, [turn] = sample.pictures[0].size, sample.turns
+        row = packer.row(sample, np.random.default_rng(index), (size[1] // 32, size[0] // 32), 1024)
+        messages = messages_of(sample)
+        bare = [{**m, "content": [p if p["type"] == "text" else {"type": "image"} for p in m["content"]] or ""} for m in messages]
+        text = processor.apply_chat_template(bare, tools=sample.tools, add_generation_prompt=True, tokenize=False)
+        asked = processor(text=[text], images=sample.pictures)["input_ids"][0]
+        answer = processor.tokenizer(turn.answer + "<|im_end|>").input_ids
+        assert row["ids"][: len(asked) + len(answer)].tolist() == [*asked, *answer]
+        assert np.flatnonzero(row["weights"]).tolist() == list(range(len(asked), len(asked) + len(answer))), "the last answer alone"
+        assert {key for _, key, _ in row["write"]} - {0} <= set(np.flatnonzero(row["ids"] == packer.pads["image"]))
+
+
+def test_a_zoomed_row_gives_the_same_hidden_states_as_the_librarys_forward(processor):
+    import torch
+
+    from cookbook_utils.tiny import data, model
+
+    network = model.new_model(processor.tokenizer, seed=3).eval()
+    [sample] = some_samples(zoom.make_zoomed_twice, 1)
+    grid = sample.pictures[0].height // 32, sample.pictures[0].width // 32
+    row = Packer(processor.tokenizer).row(sample, np.random.default_rng(0), grid, 1024)
+    with torch.no_grad():
+        pixels = torch.from_numpy(data.frames_of(sample)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+        tables = model.vision_tables(network.model.visual, (grid[0] * 2, grid[1] * 2))
+        _, tokens, deep = model.vision_forward(network.model.visual, pixels, tables)
+        tokens, *deep = (part.reshape(1, -1, part.shape[-1]) for part in (tokens, *deep))
+        ids, segments, positions = (torch.from_numpy(row[key])[None] for key in ("ids", "segments", "positions"))
+        image, language = ids == network.config.image_token_id, network.model.language_model
+        x, cos, sin, spread = model.text_inputs(language, ids, positions.transpose(0, 1), image, tokens, deep)
+        ours = model.text_layers(language, x, cos, sin, model.causal_mask(segments, x.dtype), spread)[0][0]
+        length = int((segments[0] < 2).sum())
+        inputs = processor.image_processor(images=sample.pictures, return_tensors="pt")
+        kinds = image[:, :length].int()
+        theirs = network.model(input_ids=ids[:, :length], mm_token_type_ids=kinds, **inputs).last_hidden_state[0]
+    torch.testing.assert_close(ours[:length], theirs, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["zoom", "zoom_once", "zoom_twice"])
+def test_every_answer_fits_into_a_row(name, processor):
+    family, packer = FAMILIES[name], Packer(processor.tokenizer)
+    for index in range(8):
+        size = list(family.sizes)[index % 2]
+        sample = family.make(np.random.default_rng([83, index]), size, 1.0)
+        row = packer.row(sample, np.random.default_rng(index), (size[1] // 32, size[0] // 32), family.length)
+        assert len(row["ids"]) == family.length and (row["weights"] > 0).any()
 
 
 def test_the_first_call_asks_for_the_box_of_the_thing():
