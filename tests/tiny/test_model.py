@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 import torch
-
 from PIL import Image
+from transformers import AutoProcessor
 
+from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, dense, families, scenes, solids, turns
 from cookbook_utils.tiny.model import causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.samples import Glyph, Sample
-from cookbook_utils.tiny.tokenizer import build_processor, train_tokenizer
 
 
 @pytest.fixture(scope="module")
 def parts():
-    processor = build_processor(train_tokenizer())
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER)
     model = new_model(processor.tokenizer, seed=3).eval()
     return processor, model
 

@@ -5,16 +5,17 @@ import json
 
 import pytest
 import torch
+from transformers import AutoProcessor
 
+from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, train
 from cookbook_utils.tiny.packing import Packer, digit_weights
-from cookbook_utils.tiny.tokenizer import build_processor, train_tokenizer
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A checkpoint with random weights."""
-    processor = build_processor(train_tokenizer())
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER)
     folder = tmp_path_factory.mktemp("start")
     train.save_checkpoint(train.new_model(processor.tokenizer), processor, folder)
     return folder
