@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from . import page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks
+from . import page_documents, page_tasks, scenes, screens, solid_actions, solid_tasks, solids, tasks
 from .artwork import things
 from .samples import Region, Sample
 
@@ -21,12 +21,17 @@ QUESTIONS = 9  # asked about a picture; as many as fit into a row are trained on
 
 @dataclass(frozen=True)
 class Family:
-    """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`."""
+    """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`.
+
+    `unseen` makes those of the held-out figures, where the family draws from what was recorded beforehand; any other family
+    makes up new ones with a seed of its own.
+    """
 
     make: Callable[..., Sample]
     sizes: dict[tuple[int, int], float]
     length: int
     kinds: tuple[str, ...] = ()
+    unseen: Callable[..., Sample] | None = None
 
 
 # Sizes `(width, height)` of pictures of 256-640 px after the processor, the commonest first.
@@ -52,6 +57,7 @@ FAMILIES = {
     "solids": Family(solid_tasks.make, solids.SIZES, 448, solids.KINDS),
     "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
+    "screens": Family(screens.make, screens.SIZES, 512, screens.KINDS, screens.make_unseen),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.
 KINDS = {name: index for index, name in enumerate(dict.fromkeys(

@@ -1,0 +1,240 @@
+"""Questions over a screen, in the wordings that the real Qwen3-VL understands, and their exact answers.
+
+Two kinds: turns of the agents' loop, which are asked with the tool declared and answered with a call (`AGENT`), and plain
+questions about what is on the screen (`PLAIN`). Each takes a screen and a random generator and returns a `Turn`, or None where
+the screen does not allow the question.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from ..agents.schemas import write_call
+from ..coordinates import to_grid
+from .screen_parts import KINDS, Element, Line, Screen, next_step
+from .tasks import IN_JSON
+from .turns import NOWHERE, Turn, fenced, pick, shown_by_line
+
+__all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "tap"]
+
+NOUNS = {
+    "button": ("button",), "field": ("text field", "input field", "field"), "checkbox": ("checkbox",), "radio": ("radio button",),
+    "switch": ("switch", "toggle"), "slider": ("slider",), "tab": ("tab",), "link": ("link",), "icon": ("icon", "app"),
+    "row": ("item", "entry", "row"), "card": ("card", "item"), "key": ("key",), "shape": ("box",), "text": ("text",),
+}  # fmt: skip
+LONGEST_LABEL = 30
+
+
+# --- describing ------------------------------------------------------------------------------
+
+
+def names(screen: Screen) -> Counter:
+    """How often each label is on the screen, whatever bears it."""
+    labels = [element.label for element in screen.elements] + [line.text for line in screen.free_lines]
+    return Counter(label.casefold() for label in labels if label)
+
+
+def describe(screen: Screen, rng, region: Element | Line) -> tuple[str, str] | None:
+    """A phrase that means one thing on the screen, and the name within it; None where there is none."""
+    if isinstance(region, Line):
+        name, noun = ("" if region.cut else region.text), "text"
+    else:
+        name, noun = region.label, pick(rng, NOUNS[region.kind])
+        if region.pictured:
+            alike = [e for e in screen.elements if e.pictured == region.pictured]
+            return (f"the {region.pictured}", region.pictured) if len(alike) == 1 else None
+        if not name and region.kind in ("switch", "checkbox", "radio", "icon"):
+            return beside(screen, rng, region)
+        if region.kind == "shape" and region.name and not region.lines:
+            return (f"the {name} {noun}", name) if names(screen)[name.casefold()] == 1 else None
+    if not 0 < len(name) <= LONGEST_LABEL or names(screen)[name.casefold()] != 1:
+        alone = isinstance(region, Element) and not name and sum(e.kind == region.kind for e in screen.elements) == 1
+        return (f"the {noun}", noun) if alone else None
+    return pick(rng, (f'the "{name}" {noun}', f'the {noun} "{name}"', f'the {noun} labeled "{name}"')), name
+
+
+def beside(screen: Screen, rng, region: Element) -> tuple[str, str] | None:
+    """A nameless control by the row that it stands in."""
+    x, y = (region.box_xyxy[0] + region.box_xyxy[2]) / 2, (region.box_xyxy[1] + region.box_xyxy[3]) / 2
+    rows = [e for e in screen.elements if e.kind in ("row", "icon", "card") and e is not region and covers(e, x, y)]
+    row = min(rows, key=lambda e: e.area, default=None)
+    if row is None or not row.label or names(screen)[row.label.casefold()] != 1:
+        return None
+    return f'the {pick(rng, NOUNS[region.kind][:1])} next to "{row.label}"', row.label
+
+
+def covers(element: Element, x: float, y: float) -> bool:
+    x1, y1, x2, y2 = element.box_xyxy
+    return x1 <= x <= x2 and y1 <= y <= y2
+
+
+def described(screen: Screen, rng, regions: list | None = None) -> tuple[str, str, Element | Line] | None:
+    """A phrase, the name within it, and what it means; keys of a keyboard seldom."""
+    regions = [*screen.elements, *screen.free_lines] if regions is None else regions
+    if rng.random() < 0.9:
+        regions = [region for region in regions if region.kind != "key"] or regions
+    for index in rng.permutation(len(regions))[:8]:
+        if found := describe(screen, rng, regions[index]):
+            return *found, regions[index]
+    return None
+
+
+# --- turns of the loop -----------------------------------------------------------------------
+
+
+def next_action(screen: Screen, rng) -> Turn:
+    """The next step of the episode."""
+    return next_step("next_action", screen, screen.goal, screen.call, screen.steps)
+
+
+def other_goals(screen: Screen, rng) -> Turn | None:
+    """The next step towards another goal, from here: the way on from a wrong turn."""
+    if not screen.others:
+        return None
+    other = pick(rng, screen.others)
+    return next_step("other_goal", screen, other["goal"], other["call"], screen.steps)
+
+
+def tap(screen: Screen, rng) -> Turn | None:
+    """A goal that is one click on a described element."""
+    found = described(screen, rng, screen.elements)
+    if not found:
+        return None
+    phrase, name, element = found
+    mobile = screen.tool == "mobile_use"
+    goal = pick(rng, ("Tap {}", "Press {}", "Touch {}", "Click {}") if mobile else ("Click on {}.", "Click {}.", "Press {}.")).format(phrase)
+    arguments = {"action": "click" if mobile else "left_click", "coordinate": element.centre(screen.size)}
+    turn = next_step("tap", screen, goal, write_call(screen.tool, arguments), [])
+    turn.mentions = [(name, [element])] if turn.prompt.index(name) >= turn.prompt.index(goal) else []
+    turn.shown = [(0, element), (len(turn.answer), NOWHERE)]
+    turn.expect["element"] = element
+    return turn
+
+
+# --- plain questions -------------------------------------------------------------------------
+
+
+def locate(screen: Screen, rng) -> Turn | None:
+    """The box of a described element."""
+    found = described(screen, rng)
+    if not found:
+        return None
+    phrase, name, region = found
+    prompt = pick(rng, ("Locate {}.", "Find {}.", "Where is {}?", "Where is {} on the screen?")).format(phrase) + " " + pick(rng, IN_JSON)
+    items = [{"bbox_2d": to_grid(region.box_xyxy, screen.size).tolist(), "label": name}]
+    return located("locate", prompt, items, name, region)
+
+
+def point(screen: Screen, rng) -> Turn | None:
+    """The point to click for a described element."""
+    found = described(screen, rng, screen.elements)
+    if not found:
+        return None
+    phrase, name, region = found
+    wording = ("Point to {}. Report point coordinates in JSON format.", "Where do I have to click for {}? Output its point_2d in JSON format.",
+               "Locate {} with a point. Output point_2d and label in JSON format.")  # fmt: skip
+    items = [{"point_2d": region.centre(screen.size), "label": name}]
+    return located("point", pick(rng, wording).format(phrase), items, name, region)
+
+
+def located(task: str, prompt: str, items: list[dict], name: str, region) -> Turn:
+    answer = fenced(items)
+    return Turn(task, prompt, answer, {"region": region}, [(name, [region])], shown_by_line(answer, [region]))
+
+
+def absent(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
+    """The box of something that is on another screen only."""
+    name = strange(screen, rng, elsewhere)
+    if not name:
+        return None
+    prompt = pick(rng, ("Locate {}.", "Find {}.", "Where is {}?")).format(f'the {pick(rng, ("button", "item", "text"))} "{name}"')
+    return Turn("absent", f"{prompt} {pick(rng, IN_JSON)}", fenced([]), {"region": None}, [(name, [])], [(0, NOWHERE)])
+
+
+def presence(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
+    """Whether something is on the screen."""
+    here = rng.random() < 0.5
+    found = described(screen, rng) if here else None
+    name = found[1] if found else strange(screen, rng, elsewhere)
+    if not name or here and (not found or getattr(found[2], "pictured", "")):
+        return None
+    wording = ('Is there a "{}" on the screen? Answer yes or no.', 'Does the screen show "{}"? Answer yes or no.')
+    return said("presence", pick(rng, wording).format(name), "Yes" if here else "No", [(name, [found[2]] if found else [])])
+
+
+def strange(screen: Screen, rng, elsewhere: list[str]) -> str | None:
+    """A label of another screen that is written nowhere on this one."""
+    written = " ".join([*(line.text for line in screen.lines), *(element.name for element in screen.elements)]).casefold()
+    options = [label for label in elsewhere if 1 < len(label) <= LONGEST_LABEL and label.casefold() not in written]
+    return pick(rng, options) if options else None
+
+
+def read(screen: Screen, rng) -> Turn | None:
+    """The text in a box, letter by letter."""
+    lines = [line for line in screen.lines if not line.cut and 1 < len(line.text) <= 40 and (not line.of or line.of.kind != "key")]
+    if not lines:
+        return None
+    line = pick(rng, lines)
+    box = to_grid(line.box_xyxy, screen.size).tolist()
+    wording = ("What is written in the region {}?", "Read the text in the box {}.", "What does the text at {} say? Answer with the text only.")
+    return said("read", pick(rng, wording).format(box), line.text, [], shown=letters(line))
+
+
+def read_beside(screen: Screen, rng) -> Turn | None:
+    """The text to the right of another one, in a row of a list or a table."""
+    pairs = [(a, b) for a in screen.lines for b in screen.lines if right_of(a, b) and not a.cut and not b.cut]
+    pairs = [(a, b) for a, b in pairs if len(b.text) <= 30 and sum(line.text == a.text for line in screen.lines) == 1]
+    pairs = [(a, b) for a, b in pairs if sum(right_of(a, other) for other in screen.lines) == 1]
+    if not pairs:
+        return None
+    label, value = pick(rng, pairs)
+    prompt = pick(rng, ('What is written to the right of "{}"?', 'Which value does the screen show for "{}"?')).format(label.text)
+    return said("read_beside", prompt, value.text, [(label.text, [label.glyphs[0]])], shown=letters(value))
+
+
+def right_of(a: Line, b: Line) -> bool:
+    """Whether a line stands to the right of another, at its height, in the same row if they are in rows."""
+    (_, y1, x2, y2), (x3, y3, _, y4) = a.box_xyxy, b.box_xyxy
+    return x3 > x2 + 6 and abs(y1 + y2 - y3 - y4) < 10 and a.of is b.of and (a.of is None or a.of.kind in ("row", "card"))
+
+
+def state(screen: Screen, rng) -> Turn | None:
+    """Whether something is switched on, checked or chosen."""
+    controls = [element for element in screen.elements if element.on is not None]
+    if not controls:
+        return None
+    control = pick(rng, [element for element in controls if element.on] or controls) if rng.random() < 0.5 else pick(rng, controls)
+    found = describe(screen, rng, control)
+    if not found:
+        return None
+    word = {"switch": "turned on", "checkbox": "checked", "radio": "selected"}[control.kind]
+    prompt = f"Is {found[0]} {word}? Answer yes or no."
+    return said("state", prompt, "Yes" if control.on else "No", [(found[1], [control])])
+
+
+def said(task: str, prompt: str, answer: str, mentions: list, shown: list | None = None) -> Turn:
+    return Turn(task, prompt, answer, {"answer": answer}, mentions, shown or [])
+
+
+def letters(line: Line) -> list[tuple[int, object]]:
+    """`shown` of an answer that is a line's text."""
+    places = [index for index, character in enumerate(line.text) if character != " "]
+    return [*zip(places, line.glyphs, strict=True), (len(line.text), NOWHERE)]
+
+
+AGENT: dict[Callable, float] = {other_goals: 4, tap: 4}  # beside the next action, which each sample asks for
+PLAIN: dict[Callable, float] = {locate: 5, point: 3, absent: 1.5, presence: 1.5, read: 3, read_beside: 1.5, state: 1.5}
+NEEDS_ELSEWHERE = (absent, presence)
+
+
+def ask(tasks: dict[Callable, float], screen: Screen, rng: np.random.Generator, elsewhere: list[str]) -> Turn | None:
+    """One turn of a table, drawn by its weight; None where the screen does not allow it."""
+    options, weights = list(tasks), np.array(list(tasks.values()), float)
+    task = options[int(rng.choice(len(options), p=weights / weights.sum()))]
+    return task(screen, rng, elsewhere) if task in NEEDS_ELSEWHERE else task(screen, rng)
+
+
+assert set(NOUNS) == set(KINDS)
