@@ -55,7 +55,13 @@
   const written = (node) => tidy(node.matches("input") ? (/^(button|submit)$/.test(node.type) ? node.value : "") : node.matches("select") ? "" : node.textContent);
   const labelled = (node) => tidy(node.labels && node.labels.length ? node.labels[0].textContent : "");
   const before = (node) => node.matches("input") && node.previousElementSibling && node.previousElementSibling.matches("label, span, b, p") ? node.previousElementSibling.textContent : "";
-  const nameOf = (node) => node.dataset.id || node.dataset.key || node.dataset.color || node.getAttribute("aria-label") || labelled(node) ||
+  const figure = (node) => {  // of a drawing with figures: how its goals describe it
+    if (!node.matches("#area_svg > *")) return "";
+    const side = node.matches("text") ? parseFloat(node.getAttribute("font-size")) : node.getBBox().width;
+    const kind = {rect: "rectangle", circle: "circle", polygon: "triangle"}[node.tagName] || (/\d/.test(node.textContent) ? "digit" : "letter");
+    return `${side > 15 ? "large" : "small"} ${node.getAttribute("fill")} ${kind}`;
+  };
+  const nameOf = (node) => figure(node) || node.dataset.id || node.dataset.key || node.dataset.color || node.getAttribute("aria-label") || labelled(node) ||
     node.placeholder || before(node) || node.title || (node.matches(".trash, .star") ? node.className : "") || "";
   const stateOf = (node) => node.matches(".switch, .radio, span.box") ? node.classList.contains("on") : node.matches("input[type=checkbox], input[type=radio]") ? node.checked : null;
 

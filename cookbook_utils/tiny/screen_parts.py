@@ -22,6 +22,8 @@ from .turns import NOWHERE, Turn
 __all__ = ["KINDS", "Element", "Line", "Screen", "asked", "call_of", "mentions_of", "screen_of", "shown_of"]
 
 KINDS = ("button", "field", "checkbox", "radio", "switch", "slider", "tab", "link", "icon", "row", "card", "key", "shape", "text")
+FIGURE_WORDS = ("large", "small", "circle", "rectangle", "triangle", "digit", "letter", "item", "shape",
+                "red", "green", "blue", "aqua", "black", "magenta", "yellow")  # fmt: skip
 MENTIONS = 4  # phrases of a goal that are looked up, at most
 # What controls that bear a picture instead of words are called, by their names in the pages.
 PICTURED = {
@@ -54,12 +56,24 @@ class Element(Region):
         """What a reader calls it: its first line, or its name; "" where nothing says."""
         if self.lines:
             return "" if self.lines[0].cut else self.lines[0].text
-        return "" if self.name.lower() in PICTURED else self.name
+        return "" if self.name.lower() in PICTURED or self.figure else self.name
 
     @property
     def pictured(self) -> str:
         """What it is called for the picture that it bears, "" for one with words."""
         return "" if self.lines else PICTURED.get(self.name.lower(), "")
+
+    @property
+    def figure(self) -> str:
+        """What a figure of a drawing is: "small blue triangle"; "" for anything else."""
+        return self.name if self.kind == "shape" and " " in self.name else ""
+
+    @property
+    def facts(self) -> set[str]:
+        """The words that a goal may use for a figure."""
+        size, colour, form = self.figure.split()
+        drawn = form in ("circle", "rectangle", "triangle")
+        return {size, colour, form, "item", "shape" if drawn else self.lines[0].text if self.lines else ""}
 
     @property
     def area(self) -> float:
@@ -163,21 +177,35 @@ def next_step(task: str, screen: Screen, goal: str, call: str, steps: list[Step]
 
 def mentions_of(screen: Screen, goal: str, prompt: str) -> list[tuple[str, list]]:
     """Phrases of a goal that name something on the screen, and quoted ones that name nothing there."""
-    named: dict[str, list[Region]] = {}
+    named: dict[str, list[Region]] = {text.casefold(): [] for text in re.findall(r'"([^"]+)"', goal)}
     for region in [*screen.elements, *screen.free_lines]:
         label = region.text if isinstance(region, Line) else region.label
-        if len(label) > 1 or f'"{label}"' in goal:
+        known = named.get(label.casefold())
+        beside = isinstance(region, Line) and any(isinstance(one, Element) for one in known or ())  # a control's own words
+        if not beside and (len(label) > 1 or known is not None):
             named.setdefault(label.casefold(), []).append(region)
-    found, spans = [], []
-    quoted = re.findall(r'"([^"]+)"', goal)
-    for phrase in sorted({*named, *(text.casefold() for text in quoted)}, key=len, reverse=True):
-        match = re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", goal, re.IGNORECASE)
-        if not phrase or not match or any(start < match.end() and match.start() < end for start, end in spans):
-            continue
-        spans.append(match.span())
-        if prompt.index(match[0]) == prompt.index(goal) + match.start():  # the first place is the one that is looked up
-            found.append((match[0], named.get(phrase, [])))
-    return sorted(found, key=lambda one: goal.index(one[0]))[:MENTIONS]
+    places = [(re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", goal, re.IGNORECASE), found) for phrase, found in named.items() if phrase]
+    places = [(match, found) for match, found in [figures_of(screen, goal), *places] if match]
+    found: dict[tuple[int, int], list[Region]] = {}
+    for match, regions in sorted(places, key=lambda place: -len(place[0][0])):
+        free = not any(start < match.end() and match.start() < end for start, end in found)
+        first = prompt.index(match[0]) == prompt.index(goal) + match.start()  # the first place is the one that is looked up
+        if free and first:
+            found[match.span()] = regions
+    return [(goal[start:end], regions) for (start, end), regions in sorted(found.items(), key=lambda one: one[0])][:MENTIONS]
+
+
+def figures_of(screen: Screen, goal: str) -> tuple[re.Match | None, list[Region]]:
+    """Where a goal describes figures of a drawing, and those that it fits."""
+    figures = [element for element in screen.elements if element.figure]
+    known = set(FIGURE_WORDS).union(*(figure.facts for figure in figures)) - {""}
+    word = "(?:" + "|".join(sorted(map(re.escape, known), key=len, reverse=True)) + "|[A-Za-z0-9])s?"
+    runs = list(re.finditer(rf"(?<!\w){word}(?: {word})*(?!\w)", re.sub(r"(?<= )an? ", lambda article: " " * len(article[0]), goal))) if figures else []
+    if not runs:
+        return None, []
+    run = max(runs, key=lambda match: len(match[0]))
+    wanted = {one if one in known else one.removesuffix("s") for one in run[0].split()}
+    return run, [figure for figure in figures if figure.facts >= wanted]
 
 
 def shown_of(screen: Screen, goal: str, call: str) -> list[tuple[int, object]]:

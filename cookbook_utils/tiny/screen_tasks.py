@@ -7,7 +7,6 @@ the screen does not allow the question.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +21,7 @@ __all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "tap"]
 
 NOUNS = {
     "button": ("button",), "field": ("text field", "input field", "field"), "checkbox": ("checkbox",), "radio": ("radio button",),
-    "switch": ("switch", "toggle"), "slider": ("slider",), "tab": ("tab",), "link": ("link",), "icon": ("icon", "app"),
+    "switch": ("switch", "toggle"), "slider": ("slider",), "tab": ("tab",), "link": ("link",), "icon": ("icon",),
     "row": ("item", "entry", "row"), "card": ("card", "item"), "key": ("key",), "shape": ("box",), "text": ("text",),
 }  # fmt: skip
 LONGEST_LABEL = 30
@@ -31,10 +30,12 @@ LONGEST_LABEL = 30
 # --- describing ------------------------------------------------------------------------------
 
 
-def names(screen: Screen) -> Counter:
-    """How often each label is on the screen, whatever bears it."""
-    labels = [element.label for element in screen.elements] + [line.text for line in screen.free_lines]
-    return Counter(label.casefold() for label in labels if label)
+def alone(screen: Screen, region: Element | Line) -> bool:
+    """Whether nothing else on the screen is called the same; the words beside a checkbox or field are its own."""
+    name = (region.text if isinstance(region, Line) else region.label).casefold()
+    labels = [element.label.casefold() for element in screen.elements if element.lines or isinstance(region, Element)]
+    texts = [line.text.casefold() for line in screen.free_lines] if isinstance(region, Line) else []
+    return (labels + texts).count(name) == 1
 
 
 def describe(screen: Screen, rng, region: Element | Line) -> tuple[str, str] | None:
@@ -42,18 +43,23 @@ def describe(screen: Screen, rng, region: Element | Line) -> tuple[str, str] | N
     if isinstance(region, Line):
         name, noun = ("" if region.cut else region.text), "text"
     else:
-        name, noun = region.label, pick(rng, NOUNS[region.kind])
+        name, noun = region.label, "app" if region.name.startswith("app ") else pick(rng, NOUNS[region.kind])
         if region.pictured:
             alike = [e for e in screen.elements if e.pictured == region.pictured]
             return (f"the {region.pictured}", region.pictured) if len(alike) == 1 else None
+        if region.figure:
+            alike = [e for e in screen.elements if (e.figure, e.label) == (region.figure, name)]
+            phrase = f'{region.figure} "{name}"' if name else region.figure
+            return (f"the {phrase}", phrase) if len(alike) == 1 else None
         if not name and region.kind in ("switch", "checkbox", "radio", "icon"):
             return beside(screen, rng, region)
         if region.kind == "shape" and region.name and not region.lines:
-            return (f"the {name} {noun}", name) if names(screen)[name.casefold()] == 1 else None
-    if not 0 < len(name) <= LONGEST_LABEL or names(screen)[name.casefold()] != 1:
-        alone = isinstance(region, Element) and not name and sum(e.kind == region.kind for e in screen.elements) == 1
-        return (f"the {noun}", noun) if alone else None
-    return pick(rng, (f'the "{name}" {noun}', f'the {noun} "{name}"', f'the {noun} labeled "{name}"')), name
+            return (f"the {name} {noun}", name) if alone(screen, region) else None
+    if not 0 < len(name) <= LONGEST_LABEL or not alone(screen, region):
+        single = isinstance(region, Element) and not name and sum(e.kind == region.kind for e in screen.elements) == 1
+        return (f"the {noun}", noun) if single else None
+    wording = ('the "{}" {}', 'the {1} "{0}"', 'the {1} labeled "{0}"')
+    return pick(rng, wording[1:2] if noun == "text" else wording).format(name, noun), name
 
 
 def beside(screen: Screen, rng, region: Element) -> tuple[str, str] | None:
@@ -61,9 +67,14 @@ def beside(screen: Screen, rng, region: Element) -> tuple[str, str] | None:
     x, y = (region.box_xyxy[0] + region.box_xyxy[2]) / 2, (region.box_xyxy[1] + region.box_xyxy[3]) / 2
     rows = [e for e in screen.elements if e.kind in ("row", "icon", "card") and e is not region and covers(e, x, y)]
     row = min(rows, key=lambda e: e.area, default=None)
-    if row is None or not row.label or names(screen)[row.label.casefold()] != 1:
+    if row is None or not row.label or not alone(screen, row):
         return None
     return f'the {pick(rng, NOUNS[region.kind][:1])} next to "{row.label}"', row.label
+
+
+def mention(prompt: str, name: str, regions: list) -> list[tuple[str, list]]:
+    """The name, within quotation marks if it has them, as a phrase of the prompt that stands for regions."""
+    return [(f'"{name}"' if f'"{name}"' in prompt else name, regions)]
 
 
 def covers(element: Element, x: float, y: float) -> bool:
@@ -108,7 +119,7 @@ def tap(screen: Screen, rng) -> Turn | None:
     goal = pick(rng, ("Tap {}", "Press {}", "Touch {}", "Click {}") if mobile else ("Click on {}.", "Click {}.", "Press {}.")).format(phrase)
     arguments = {"action": "click" if mobile else "left_click", "coordinate": element.centre(screen.size)}
     turn = next_step("tap", screen, goal, write_call(screen.tool, arguments), [])
-    turn.mentions = [(name, [element])] if turn.prompt.index(name) >= turn.prompt.index(goal) else []
+    turn.mentions = mention(turn.prompt, name, [element])
     turn.shown = [(0, element), (len(turn.answer), NOWHERE)]
     turn.expect["element"] = element
     return turn
@@ -142,7 +153,7 @@ def point(screen: Screen, rng) -> Turn | None:
 
 def located(task: str, prompt: str, items: list[dict], name: str, region) -> Turn:
     answer = fenced(items)
-    return Turn(task, prompt, answer, {"region": region}, [(name, [region])], shown_by_line(answer, [region]))
+    return Turn(task, prompt, answer, {"region": region}, mention(prompt, name, [region]), shown_by_line(answer, [region]))
 
 
 def absent(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
@@ -151,18 +162,19 @@ def absent(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
     if not name:
         return None
     prompt = pick(rng, ("Locate {}.", "Find {}.", "Where is {}?")).format(f'the {pick(rng, ("button", "item", "text"))} "{name}"')
-    return Turn("absent", f"{prompt} {pick(rng, IN_JSON)}", fenced([]), {"region": None}, [(name, [])], [(0, NOWHERE)])
+    return Turn("absent", f"{prompt} {pick(rng, IN_JSON)}", fenced([]), {"region": None}, mention(prompt, name, []), [(0, NOWHERE)])
 
 
 def presence(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
     """Whether something is on the screen."""
     here = rng.random() < 0.5
     found = described(screen, rng) if here else None
-    name = found[1] if found else strange(screen, rng, elsewhere)
-    if not name or here and (not found or getattr(found[2], "pictured", "")):
+    name = found[1] if found else "" if here else strange(screen, rng, elsewhere)
+    if not name or found and f'"{name}"' not in found[0]:
         return None
-    wording = ('Is there a "{}" on the screen? Answer yes or no.', 'Does the screen show "{}"? Answer yes or no.')
-    return said("presence", pick(rng, wording).format(name), "Yes" if here else "No", [(name, [found[2]] if found else [])])
+    wording = ('Is "{}" on the screen? Answer yes or no.', 'Does the screen show "{}"? Answer yes or no.')
+    prompt = pick(rng, wording).format(name)
+    return said("presence", prompt, "Yes" if here else "No", mention(prompt, name, [found[2]] if found else []))
 
 
 def strange(screen: Screen, rng, elsewhere: list[str]) -> str | None:
@@ -192,7 +204,7 @@ def read_beside(screen: Screen, rng) -> Turn | None:
         return None
     label, value = pick(rng, pairs)
     prompt = pick(rng, ('What is written to the right of "{}"?', 'Which value does the screen show for "{}"?')).format(label.text)
-    return said("read_beside", prompt, value.text, [(label.text, [label.glyphs[0]])], shown=letters(value))
+    return said("read_beside", prompt, value.text, mention(prompt, label.text, [label.glyphs[0]]), shown=letters(value))
 
 
 def right_of(a: Line, b: Line) -> bool:
@@ -212,7 +224,7 @@ def state(screen: Screen, rng) -> Turn | None:
         return None
     word = {"switch": "turned on", "checkbox": "checked", "radio": "selected"}[control.kind]
     prompt = f"Is {found[0]} {word}? Answer yes or no."
-    return said("state", prompt, "Yes" if control.on else "No", [(found[1], [control])])
+    return said("state", prompt, "Yes" if control.on else "No", mention(prompt, found[1], [control]))
 
 
 def said(task: str, prompt: str, answer: str, mentions: list, shown: list | None = None) -> Turn:
