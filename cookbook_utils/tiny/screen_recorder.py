@@ -25,7 +25,7 @@ from ..agents.loop import run
 from ..agents.miniwob import TASKS, MiniWob
 from ..agents.phone import Phone
 from ..agents.phone_goals import GOALS, make_goal
-from ..agents.phone_policy import next_call
+from ..agents.phone_policy import Goal, next_call
 from ..agents.schemas import ToolError, write_call
 from ..parsing import parse_tool_calls
 from .screen_shards import UNSEEN, write_shard
@@ -65,6 +65,33 @@ class Stage:
     holds: Callable[[], object] = lambda: None  # what a wrong step must not change
 
 
+class Glance:
+    """The phone as it is at one moment, looked at once for any number of policies."""
+
+    place = Phone.place
+
+    def __init__(self, phone: Phone):
+        self._viewport = phone._viewport
+        self._state, self._places = phone.evaluate(
+            "[phone.state(), Object.fromEntries(phone.names().map(name => [name, phone.locate(name)]))]"
+        )
+
+    def state(self) -> dict:
+        return self._state
+
+    def evaluate(self, _: str, name: str) -> dict | None:
+        """What `phone.locate` said of a name."""
+        return self._places.get(name)
+
+
+def possible(kind: str, seed: int, state: dict) -> Goal | None:
+    """A goal of a kind for the phone as it is; None where it holds nothing of what the goal would speak of."""
+    try:
+        return make_goal(kind, seed, state)
+    except (StopIteration, IndexError):  # the last list was deleted, or the last conversation
+        return None
+
+
 def phone_stage(chromium: Chromium) -> Stage:
     """The phone; its further goals are made from what it holds now."""
     phone, now = Phone(chromium=chromium), {}
@@ -72,12 +99,12 @@ def phone_stage(chromium: Chromium) -> Stage:
     def begin(task, seed):
         phone.reset(seed)
         now["goal"] = make_goal(task, seed, phone.state())
-        return now["goal"].text, lambda: next_call(phone, now["goal"])
+        return now["goal"].text, lambda: next_call(Glance(phone), now["goal"])
 
     def others(rng, most):
-        state = phone.state()
-        goals = [make_goal(kind, rng.randrange(HELD_OUT), state) for kind in rng.sample(sorted(GOALS), most)]
-        return [{"goal": goal.text, "call": next_call(phone, goal)} for goal in goals]
+        seen = Glance(phone)
+        goals = [possible(kind, rng.randrange(HELD_OUT), seen.state()) for kind in rng.sample(sorted(GOALS), most)]
+        return [{"goal": goal.text, "call": next_call(seen, goal)} for goal in goals if goal]
 
     def blunder(rng, elements):
         spots = [e["box"] for e in elements if e["kind"] in ("icon", "row", "card", "tab", "field") and e["name"]]
@@ -173,7 +200,7 @@ class Witness:
         seen = environment.evaluate(_ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
         right = self.policy()
         erred = bool(seen["elements"]) and self.rng.random() < self.wrong and "terminate" not in right
-        others = self.stage.others(self.rng, 2 if self.rows else 5)
+        others = self.stage.others(self.rng, 2 if self.rows else 4)
         reply = self.blunder(seen["elements"]) if erred else self.nudged(right, seen["elements"])
         self.rows.append({"call": right, "reply": reply, "erred": erred, "others": others, **seen})
         self.screens.append(messages[-1]["content"][0]["image"])
