@@ -57,7 +57,7 @@ FAMILIES = {
     "solids": Family(solid_tasks.make, solids.SIZES, 448, solids.KINDS),
     "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
-    "screens": Family(screens.make, screens.SIZES, 512, screens.KINDS, screens.make_unseen),
+    "screens": Family(screens.make, screens.SIZES, 448, screens.KINDS, screens.make_unseen),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.
 KINDS = {name: index for index, name in enumerate(dict.fromkeys(

@@ -53,9 +53,10 @@ class Element(Region):
 
     @property
     def label(self) -> str:
-        """What a reader calls it: its first line, or its name; "" where nothing says."""
-        if self.lines:
-            return "" if self.lines[0].cut else self.lines[0].text
+        """What a reader calls it: what is written on it (of a list's entry the first line), or its name; "" where nothing says."""
+        lines = self.lines[:1] if self.kind in ("row", "card") else self.lines
+        if lines:
+            return "" if any(line.cut for line in lines) else " ".join(line.text for line in lines)
         return "" if self.name.lower() in PICTURED or self.figure else self.name
 
     @property
@@ -144,7 +145,8 @@ def screen_of(record: dict, number: int, picture: Image.Image, page: int = 0) ->
         if of:
             of.lines.append(lines[-1])
     steps = [step_of(row) for row in record["steps"][:number]]
-    return Screen(picture, record["tool"], record["goal"], row["call"], row["others"], steps, elements, lines)
+    others = [other for other in row["others"] if call_of(other["call"])]
+    return Screen(picture, record["tool"], record["goal"], row["call"], others, steps, elements, lines)
 
 
 def step_of(row: dict) -> Step:

@@ -7,17 +7,19 @@ the screen does not allow the question.
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Callable
 
 import numpy as np
 
 from ..agents.schemas import write_call
 from ..coordinates import to_grid
-from .screen_parts import KINDS, Element, Line, Screen, next_step
+from .screen_parts import Element, Line, Screen, call_of, next_step
 from .tasks import IN_JSON
 from .turns import NOWHERE, Turn, fenced, pick, shown_by_line
 
-__all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "tap"]
+__all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "retyped", "tap"]
 
 NOUNS = {
     "button": ("button",), "field": ("text field", "input field", "field"), "checkbox": ("checkbox",), "radio": ("radio button",),
@@ -105,8 +107,30 @@ def other_goals(screen: Screen, rng) -> Turn | None:
     """The next step towards another goal, from here: the way on from a wrong turn."""
     if not screen.others:
         return None
-    other = pick(rng, screen.others)
+    weights = np.array([0.3 if '"system_button"' in other["call"] else 1.0 for other in screen.others])  # Home is soon learned
+    other = screen.others[int(rng.choice(len(weights), p=weights / weights.sum()))]
     return next_step("other_goal", screen, other["goal"], other["call"], screen.steps)
+
+
+def retyped(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:
+    """The next step where it types a quoted text of the goal, with another text; None where the text was typed before."""
+    text = (call_of(screen.call) or {"arguments": {}})["arguments"].get("text", "")
+    typing = '"action": "type"' in screen.call and f'"{text}"' in screen.goal and screen.call.count(text) == 1
+    if not typing or any(text in step.summary for step in screen.steps):
+        return None
+    new = invented(rng, elsewhere)
+    goal, call = screen.goal.replace(f'"{text}"', f'"{new}"'), screen.call.replace(f'"{text}"', f'"{new}"')
+    return next_step("retyped", screen, goal, call, screen.steps)
+
+
+def invented(rng, elsewhere: list[str]) -> str:
+    """A text that nobody could guess: words of another screen, or letters and digits at random."""
+    if elsewhere and rng.random() < 0.5:
+        words = re.findall(r"\w+", " ".join(pick(rng, elsewhere) for _ in range(int(rng.integers(1, 3)))))
+        if words:
+            return " ".join(words[:4])
+    signs = string.ascii_letters + string.digits
+    return "".join(pick(rng, signs) for _ in range(int(rng.integers(2, 9))))
 
 
 def tap(screen: Screen, rng) -> Turn | None:
@@ -237,9 +261,9 @@ def letters(line: Line) -> list[tuple[int, object]]:
     return [*zip(places, line.glyphs, strict=True), (len(line.text), NOWHERE)]
 
 
-AGENT: dict[Callable, float] = {other_goals: 4, tap: 4}  # beside the next action, which each sample asks for
+AGENT: dict[Callable, float] = {other_goals: 4, tap: 4, retyped: 4}  # beside the next action, which each sample asks for
 PLAIN: dict[Callable, float] = {locate: 5, point: 3, absent: 1.5, presence: 1.5, read: 3, read_beside: 1.5, state: 1.5}
-NEEDS_ELSEWHERE = (absent, presence)
+NEEDS_ELSEWHERE = (absent, presence, retyped)
 
 
 def ask(tasks: dict[Callable, float], screen: Screen, rng: np.random.Generator, elsewhere: list[str]) -> Turn | None:
@@ -247,6 +271,3 @@ def ask(tasks: dict[Callable, float], screen: Screen, rng: np.random.Generator, 
     options, weights = list(tasks), np.array(list(tasks.values()), float)
     task = options[int(rng.choice(len(options), p=weights / weights.sum()))]
     return task(screen, rng, elsewhere) if task in NEEDS_ELSEWHERE else task(screen, rng)
-
-
-assert set(NOUNS) == set(KINDS)

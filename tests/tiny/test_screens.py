@@ -18,7 +18,7 @@ from cookbook_utils.parsing import parse_boxes, parse_points, parse_tool_calls
 from cookbook_utils.tiny import screen_command, screen_recorder, screen_tasks, screens
 from cookbook_utils.tiny.packing import ASSISTANT, Packer
 from cookbook_utils.tiny.samples import Glyph
-from cookbook_utils.tiny.screen_parts import asked, screen_of
+from cookbook_utils.tiny.screen_parts import asked, call_of, screen_of
 from cookbook_utils.tiny.screen_shards import UNSEEN, Library, library, write_shard
 from cookbook_utils.tiny.turns import NOWHERE
 
@@ -143,6 +143,15 @@ def test_further_goals_are_asked_on_the_same_screen(episodes):
     assert len({turn.expect["goal"] for turn in turns}) > 1 and all(turn.expect["call"]["name"] == "mobile_use" for turn in turns)
 
 
+def test_another_text_is_typed_as_the_goal_quotes_it(episodes):
+    made = [(s, screen_tasks.retyped(s, np.random.default_rng(i), ["Garden plan"])) for s in some_screens(episodes) for i in range(3)]
+    made = [(screen, turn) for screen, turn in made if turn]
+    assert len(made) >= 6
+    for screen, turn in made:
+        text = turn.expect["call"]["arguments"]["text"]
+        assert f'"{text}"' in turn.prompt and text not in screen.goal and turn.expect["call"]["arguments"]["action"] == "type"
+
+
 def test_tasks_that_are_kept_back_are_not_recorded(stages):
     tasks = stages["miniwob"].tasks
     assert set(screen_recorder.UNTRAINED) < set(TASKS) and not set(tasks) & set(screen_recorder.UNTRAINED) and len(tasks) >= 20
@@ -232,6 +241,10 @@ def test_a_description_means_one_thing(episodes):
                 assert meant.setdefault(found[0], id(found[2])) == id(found[2]), found[0]
 
 
+def test_every_kind_has_a_noun():
+    assert set(screen_tasks.NOUNS) == set(screens.KINDS)
+
+
 def test_what_is_asked_for_in_vain_is_written_nowhere(episodes):
     elsewhere = ["Settings", "Submit", "Mila", "Volcano"]
     for number, screen in enumerate(some_screens(episodes)):
@@ -257,7 +270,7 @@ def test_attention_is_taught_consistently(folder):
             assert starts == sorted(set(starts)) and (not starts or starts[0] == 0 and starts[-1] <= len(turn.answer))
             assert all(r is NOWHERE or id(r) in known for _, r in turn.shown)
             assert all(turn.answer[start] == r.character for start, r in turn.shown if isinstance(r, Glyph))
-            assert all(parse_tool_calls(turn.answer) for _ in range(bool(sample.tools)))
+            assert not sample.tools or call_of(turn.answer), turn.answer
 
 
 def test_a_sample_becomes_a_row(folder, processor):
