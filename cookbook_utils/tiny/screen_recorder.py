@@ -11,6 +11,7 @@ Needs playwright and Chromium, as the environments do.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -268,9 +269,14 @@ def shard_path(folder: Path, environment: str, number: int, unseen: bool = False
 
 
 def episodes(stage: Stage, numbers: range, first_seed: int) -> Iterator[tuple[str, dict, list[Image.Image]]]:
-    """Named episodes for a shard; those of no use are left out."""
+    """Named episodes for a shard; those of no use are left out, and those in which the page itself fails, with a warning."""
     for number in numbers:
         task, seed = stage.tasks[number % len(stage.tasks)], first_seed + number // len(stage.tasks)
-        made = episode_of(stage, task, seed)
+        try:
+            made = episode_of(stage, task, seed)
+        except ToolError as error:
+            logging.getLogger(__name__).warning("%s with seed %d is left out: %s", task, seed, error)
+            stage.environment.open("about:blank")  # the next episode loads its page anew
+            continue
         if made:
             yield f"{task}_{seed}", *made

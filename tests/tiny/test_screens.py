@@ -1,6 +1,7 @@
 """Screens for the training, held against what the loop asked, the pages' pixels, the policies and the chat template."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -303,6 +304,19 @@ def test_without_shards_the_error_names_the_command(tmp_path, monkeypatch):
 def test_another_size_is_refused(folder):
     with pytest.raises(ValueError, match=r"size.*\(288, 512\).*got \(256, 256\)"):
         screens.make(np.random.default_rng(0), (256, 256), folder=folder)
+
+
+def test_an_episode_in_which_the_page_fails_is_left_out(stages, caplog):
+    stage = stages["miniwob"]
+    broken = iter([True])
+
+    def begin(task, seed):
+        if next(broken, False):
+            stage.environment.evaluate("nothing.here")
+        return stage.begin(task, seed)
+
+    made = list(screen_recorder.episodes(replace(stage, tasks=("click-test",), begin=begin), range(2), 0))
+    assert [name for name, *_ in made] == ["click-test_1"] and "click-test with seed 0 is left out" in caplog.text
 
 
 def test_recording_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
