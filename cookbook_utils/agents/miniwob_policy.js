@@ -59,7 +59,7 @@
   const like = (description) => $$("#area_svg > *").filter((node) => {
     const facts = shape(node);
     return description.split(" ").every((word) => facts.includes(word));
-  });
+  }).sort((a, b) => a.getBoundingClientRect().left - b.getBoundingClientRect().left);
 
   // --- tasks of one kind ---
 

@@ -75,10 +75,12 @@ def pick_size(rng: np.random.Generator, family: str, most: int | None = None) ->
     return list(sizes)[int(rng.choice(len(share), p=share / share.sum()))]
 
 
-def make_batch(packer: Packer, rng: np.random.Generator, rows: int, family: str, size: tuple[int, int], level: float = 1.0) -> Batch:
-    """Renders and packs `rows` samples of a family."""
-    shared = FAMILIES[family].shared(rng)
-    return collate(packer, rng, family, [FAMILIES[family].make(rng, size, level, **shared) for _ in range(rows)])
+def make_batch(
+    packer: Packer, rng: np.random.Generator, rows: int, family: str, size: tuple[int, int], level: float = 1.0, unseen: bool = False
+) -> Batch:
+    """Renders and packs `rows` samples of a family; `unseen`: of what a family keeps back for the held-out figures."""
+    make, shared = unseen and FAMILIES[family].unseen or FAMILIES[family].make, FAMILIES[family].shared(rng)
+    return collate(packer, rng, family, [make(rng, size, level, **shared) for _ in range(rows)])
 
 
 @dataclass

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from . import clips, page_documents, page_tasks, scenes, solid_actions, solid_tasks, solids, tasks, zoom
+from . import clips, page_documents, page_tasks, scenes, screens, solid_actions, solid_tasks, solids, tasks, zoom
 from .artwork import things
 from .samples import Region, Sample
 
@@ -23,7 +23,9 @@ QUESTIONS = 9  # asked about a picture; as many as fit into a row are trained on
 class Family:
     """How to make a family's samples: `sizes` in pixels with weights, row `length` in tokens, names of its region `kinds`.
 
-    `shared(rng)` gives keyword arguments of `make` that all samples of one batch have in common.
+    `shared(rng)` gives keyword arguments of `make` that all samples of one batch have in common. `unseen` makes the samples of
+    the held-out figures, where the family draws from what was recorded beforehand; any other family makes up new ones with a
+    seed of its own.
     """
 
     make: Callable[..., Sample]
@@ -31,6 +33,7 @@ class Family:
     length: int
     kinds: tuple[str, ...] = ()
     shared: Callable[[np.random.Generator], dict] = lambda rng: {}
+    unseen: Callable[..., Sample] | None = None
 
 
 # Sizes `(width, height)` of pictures of 256-640 px after the processor, the commonest first.
@@ -66,6 +69,7 @@ FAMILIES = {
     "zoom": Family(zoom.make, zoom.SIZES, 672, zoom.KINDS),
     "zoom_once": Family(zoom.make_zoomed, zoom.SIZES, 736, zoom.KINDS),
     "zoom_twice": Family(zoom.make_zoomed_twice, zoom.SIZES, 864, zoom.KINDS),
+    "screens": Family(screens.make, screens.SIZES, 448, screens.KINDS, unseen=screens.make_unseen),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.
 KINDS = {name: index for index, name in enumerate(dict.fromkeys(

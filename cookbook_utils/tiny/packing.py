@@ -107,6 +107,9 @@ class Packer:
         """Arrays `ids`, `weights`, `segments` `(T,)`, `positions` `(3, T)`, and lists `read`, `write` of `(position, key, share)`."""
         plain = not sample.system and not sample.tools and rng.random() < 0.1
         ids, prefix_positions, firsts = self.prefix(sample, grid, SYSTEM if plain else "", bare=rng.random() < 0.5)
+        if len(ids) >= length:
+            taken = f"the pictures and the system turn alone have {len(ids)} tokens"
+            raise ValueError(f"length: {taken}, a row has {length}; does the tokenizer know the texts of the tools?")
         keys = {None: 0, **{key: firsts[picture] + token for key, (picture, token) in own_tokens(sample).items()}}
         start = int(prefix_positions.max()) + 1
         weights, segments, positions = [np.zeros(len(ids), np.float32)], [0] * len(ids), [prefix_positions]

@@ -2,7 +2,9 @@
 
 A byte-level BPE with Qwen's special tokens. Digits are always single tokens, as in Qwen; unlike
 Qwen's, the pre-tokenizer keeps the scaffolding of a grounding reply in one piece, so that a box costs
-about twenty tokens. Any text can be encoded and comes back unchanged.
+about twenty tokens. The unchanging texts of tools (their signatures, the sentences around them, the beginnings of calls
+and of a turn of the agents' loop) are one token each: what is declared and asked is word for word what the real model gets,
+but a declared tool costs about ten tokens and not five hundred. Any text can be encoded and comes back unchanged.
 
 The chat template writes Qwen3-VL's format: pictures and videos as vision tokens, optional
 "Picture 1: " ids, tools in the system turn, tool calls and tool responses in their tags.
@@ -14,12 +16,18 @@ The chat template writes Qwen3-VL's format: pictures and videos as vision tokens
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from ..agents.loop import step_messages
+from ..agents.phone import FOLDER as PHONE_FOLDER
+from ..agents.schemas import TOOL_NAMES, tool_prompt, tool_schemas, write_call
 from .artwork import CATEGORY_PLURAL, CATEGORY_ZH, things
 from .model import MERGE, PATCH, tiny_config
 
@@ -110,14 +118,54 @@ receipt invoice total tax cash change date time price quantity item name address
 Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December
 """  # fmt: skip
 
+# What is asked of the phone and of MiniWoB++ pages, and of what is on them.
+SCREEN_GOALS = """
+Turn on Bluetooth; Switch Wi-Fi off; Please turn off Airplane mode; Use the dark theme; Set the text size to large; Set the ringtone to
+Which model is this phone? Which system version does this phone have? How much storage is free? What did Ada write last?
+Send Ben the message "Meet me at 8:30"; Write "Happy birthday" to Carla; Tell Emma: "I am late"; Read me the last message from Felix
+Delete the conversation with; Remove the messages from; Pin Grace to the top of the messages; Turn on the 07:30 alarm; Wake me at 06:45
+Set a timer for 10 minutes; Start a timer; Add 2 x Lamp to the cart; Buy the mug; Order one in the shop; What does the bag cost?
+Make a note: "Call Nora"; Delete the note; Tick milk in the note; Untick bread on the list; What will the weather be on Friday? How warm will it get
+Click on the "Submit" button. Click on the link "amet". Click button ONE, then click button TWO. Click on Tab #2. Close the dialog box by clicking the "x".
+Select Io, fTr9y and click Submit. Expand the section below, to find and click on the link. Select all the shades of red and press Submit.
+Enter "Dolores" into the text field and press Submit. Enter the username and the password into both text fields and press login.
+Enter 08/28/2012 as the date and hit submit. Focus into the 3rd input textbox. Click on the grid coordinate (-2,0). Click on a small black item
+How many large blue triangles are there? Solve the math problem and type your answer into the textbox. Drag the circle down then press
+Drag the smaller box so that it is completely inside the larger box. Find the 13th word in the paragraph, type that into the textbox
+Select 100 with the slider and hit Submit. Enter the value of Language into the text field. Navigate through the file tree.
+Find the email by Tammi and click the trash icon to delete it. Use the textbox to enter and press "Search", then find and click the 1st search result.
+Step 1: click [512, 345]; Step 2: left_click [120, 830]; Step 3: type "hello"; Step 4: system_button Home; Step 5: swipe [500, 780] [500, 280]
+Tap the "Send" button; the switch next to; the text field; the checkbox labeled; the radio button; Is it turned on? Answer yes or no.
+Is "Wi-Fi" on the screen? What is written to the right of "Battery"? Where do I have to click for the back arrow? Output its point_2d in JSON format.
+"""  # fmt: skip
+
+
+def fixed_texts() -> list[str]:
+    """Texts of tools, of calls and of the agents' loop that are always the same; each is one token."""
+    tools = [json.dumps(tool, ensure_ascii=False) for tool in tool_schemas(*TOOL_NAMES)]
+    around = tool_prompt(TOOL_NAMES[0]).split(tools[0])
+    turn = step_messages("@", [], [Image.new("RGB", (32, 32))])[0]["content"][1]["text"].split("@")
+    calls = [write_call(name, {"action": "@"}).removeprefix("<tool_call>").split("@")[0] for name in ("computer_use", "mobile_use")]
+    calls += ['\n{"name": "image_zoom_in_tool", "arguments": {"label": "', '", "bbox_2d": [', '], "img_idx": ']
+    calls += ['", "coordinate": [', '], "coordinate2": [', '", "text": "', '", "status": "', '", "button": "', '", "keys": ["']
+    return [*tools, *around, *(part.rstrip("\n") for part in turn), *calls, ']}}\n', '"}}\n', '"]}}\n']
+
+
+def screen_words() -> Iterator[str]:
+    """What is written on the phone's screens, and what is asked of screens."""
+    for name in ("data.js", "apps.js"):
+        yield from re.findall(r'"([\w .,?$-]{2,40})"', (PHONE_FOLDER / name).read_text(encoding="utf-8"))
+    yield from SCREEN_GOALS.splitlines()
+
 
 def corpus(samples: int = 6000, seed: int = 7) -> Iterator[str]:
-    """Questions and answers of every family, every name of the world, and `SNIPPETS`."""
+    """Questions and answers of every family that is made up on the spot, every name of the world, words of screens, `SNIPPETS`."""
     from .families import FAMILIES
 
     rng = np.random.default_rng(seed)
-    for family in FAMILIES.values():
-        for _ in range(samples // len(FAMILIES) // 6):
+    made_up = [family for family in FAMILIES.values() if not family.unseen]
+    for family in made_up:
+        for _ in range(samples // len(made_up) // 6):
             for turn in family.make(rng, next(iter(family.sizes))).turns:
                 yield turn.prompt
                 yield turn.answer
@@ -126,25 +174,26 @@ def corpus(samples: int = 6000, seed: int = 7) -> Iterator[str]:
     for category in CATEGORY_PLURAL:
         yield from [f" {category} {CATEGORY_PLURAL[category]}\n{category}\n{CATEGORY_ZH[category]}"] * 12
     yield from [line.replace("\\n", "\n") for line in SNIPPETS.splitlines()] * 30
+    yield from [*screen_words()] * 12
 
 
-def train_tokenizer(vocab_size: int = VOCAB_SIZE):
+def train_tokenizer(vocab_size: int = VOCAB_SIZE, samples: int = 6000):
     """Trains the BPE on `corpus()` and wraps it as a fast tokenizer."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
+    bpe, visible = Tokenizer(models.BPE()), [*VISIBLE, *fixed_texts()]
     split = pre_tokenizers.Split(Regex(f"{SCAFFOLD}|{WORDS}"), behavior="isolated")
     bpe.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(VISIBLE),
+        vocab_size=vocab_size - len(visible),
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(corpus(), trainer)
-    bpe.add_tokens([AddedToken(text, special=False, normalized=False) for text in VISIBLE])
+    bpe.train_from_iterator(corpus(samples), trainer)
+    bpe.add_tokens([AddedToken(text, special=False, normalized=False) for text in visible])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token="<|endoftext|>",
         extra_special_tokens=SPECIAL[1:2] + SPECIAL[3:], model_max_length=32768, clean_up_tokenization_spaces=False,

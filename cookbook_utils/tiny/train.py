@@ -192,7 +192,7 @@ class Trainer:
         figures = {}
         for family in self.mix.weights:
             sizes = list(FAMILIES[family].sizes)[:batches]
-            made = (data.make_batch(packer, np.random.default_rng([HELD_OUT, 2, i]), rows, family, size, self.mix.level)
+            made = (data.make_batch(packer, np.random.default_rng([HELD_OUT, 2, i]), rows, family, size, self.mix.level, unseen=True)
                     for i, size in enumerate(sizes))  # fmt: skip
             losses = [self.forward(batch, with_text=True) for batch in made]
             figures.update({f"{name} {family}": float(sum(row[name] for row in losses)) / len(losses) for name in HELD_OUT_FIGURES})

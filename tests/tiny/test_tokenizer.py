@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cookbook_utils.tiny.tokenizer import SPECIAL, build_processor, train_tokenizer
+from cookbook_utils.agents.schemas import TOOL_NAMES, tool_prompt, write_call
+from cookbook_utils.tiny.tokenizer import SPECIAL, build_processor, fixed_texts, train_tokenizer
 
 
 @pytest.fixture(scope="module")
 def processor():
-    return build_processor(train_tokenizer())
+    return build_processor(train_tokenizer(samples=600))  # a tenth of the real one's texts is enough to test with
 
 
 @settings(max_examples=200, deadline=None)
@@ -31,6 +32,22 @@ def test_digits_are_single_tokens(processor):
 def test_a_box_costs_about_twenty_tokens(processor):
     line = '\t{"bbox_2d": [123, 456, 789, 900], "label": "dog"},\n'
     assert len(processor.tokenizer(line * 10).input_ids) <= 210
+
+
+def test_a_declared_tool_costs_few_tokens_and_its_text_comes_back(processor):
+    for name in TOOL_NAMES:
+        ids = processor.tokenizer(tool_prompt(name)).input_ids
+        assert len(ids) < 10 and processor.tokenizer.decode(ids) == tool_prompt(name)
+
+
+def test_a_call_costs_about_a_dozen_tokens_and_its_tags_are_tokens_of_their_own(processor):
+    ids = processor.tokenizer(write_call("mobile_use", {"action": "click", "coordinate": [512, 345]})).input_ids
+    assert len(ids) <= 14 and processor.tokenizer.convert_ids_to_tokens([ids[0], ids[-1]]) == ["<tool_call>", "</tool_call>"]
+
+
+def test_a_fixed_text_is_no_part_of_another():
+    texts = fixed_texts()
+    assert len(set(texts)) == len(texts) and not [(a, b) for a in texts[:8] for b in texts[:8] if a != b and a in b]
 
 
 def test_the_template_writes_pictures_videos_tools_and_responses(processor):
