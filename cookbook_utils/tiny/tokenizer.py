@@ -178,7 +178,7 @@ def corpus(samples: int = 6000, seed: int = 7) -> Iterator[str]:
 
 
 def train_tokenizer(vocab_size: int = VOCAB_SIZE, samples: int = 6000):
-    """Trains the BPE on `corpus()` and wraps it as a fast tokenizer."""
+    """Trains the BPE on `corpus(samples)` and wraps it as a fast tokenizer."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
