@@ -224,6 +224,7 @@ def _written(call: dict) -> str:
 
 def _usage(usage: dict) -> dict:
     details = usage.get("prompt_tokens_details") or {}
+    details |= {f"{kind}_tokens": count for kind, count in (details.get("multimodal_tokens") or {}).items()}  # vLLM's way
     seen = [details[name] for name in ("image_tokens", "video_tokens") if details.get(name) is not None]
     return {
         "prompt_tokens": usage.get("prompt_tokens"),
