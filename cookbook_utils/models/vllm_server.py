@@ -33,6 +33,7 @@ SETTINGS = {
 FLAGS = (
     "--dtype", "float32", "--max-model-len", "8192", "--enforce-eager", "--enable-prompt-tokens-details",
     "--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--media-io-kwargs", '{"video": {"num_frames": -1}}',
+    "--trust-request-mm-kwargs",  # pixel budgets and frame rates of a request; nobody but this machine asks
     # A model this small would go on writing blanks, which JSON allows.
     "--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}',
 )  # fmt: skip
