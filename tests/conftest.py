@@ -4,6 +4,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from real_server import vllm_url  # noqa: F401 - a fixture of every test that names it
 
 # No deadline: a shared or busy machine is slow, not wrong. Derandomized: a red run can be repeated.
 hypothesis.settings.register_profile("cookbooks", deadline=None, derandomize=True)

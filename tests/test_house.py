@@ -14,8 +14,8 @@ import cookbook_utils
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cookbook_utils"
-LAYERS = ("leaf", "models", "agents", "tiny")  # each may import only from those before it
-HEAVY = ("torch", "transformers", "open3d", "openai", "matplotlib", "cv2", "playwright")
+LAYERS = ("leaf", "models", "batch", "agents", "tiny")  # each may import only from those before it
+HEAVY = ("torch", "transformers", "open3d", "openai", "matplotlib", "cv2", "playwright", "ray")
 MAX_LINES = 450
 PYTHON_FILES = sorted(path for folder in ("cookbook_utils", "tests") for path in (ROOT / folder).rglob("*.py"))
 MODULES = [path for path in PYTHON_FILES if path.is_relative_to(PACKAGE)]

@@ -93,6 +93,10 @@ class Model:
             progress=progress and len(conversations) > batch_size,
         )
 
+    def check_settings(self, **options) -> None:
+        """Raise what a call with these settings would raise for them, without a call."""
+        self._split(options)
+
     def _read_all(self, list_of_messages, options: dict) -> tuple[list[Conversation], dict]:
         if not isinstance(list_of_messages, (list, tuple)):
             raise TypeError(f"list_of_messages: expected a list of lists of messages, got {type(list_of_messages).__name__}")

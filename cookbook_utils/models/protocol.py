@@ -224,6 +224,8 @@ def _written(call: dict) -> str:
 
 def _usage(usage: dict) -> dict:
     details = usage.get("prompt_tokens_details") or {}
+    by_kind = details.get("multimodal_tokens") or {}  # vLLM's way
+    details = {**details, **{f"{kind}_tokens": count for kind, count in by_kind.items()}}
     seen = [details[name] for name in ("image_tokens", "video_tokens") if details.get(name) is not None]
     return {
         "prompt_tokens": usage.get("prompt_tokens"),

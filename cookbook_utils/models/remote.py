@@ -8,6 +8,8 @@ SGLang take it from the checkpoint's generation_config.json; for Qwen3-VL that h
 card recommends 1.5 for Instruct models.
 """
 
+import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -28,7 +30,9 @@ from .reply import Reply
 from .retry import Patience
 from .servers import Server
 from .stream import Piece, Stream, thinking_apart, whole
-from .videos import load_source
+from .videos import for_others, load_source
+
+_UNTRUSTED = "trust-request-mm-kwargs"  # the flag without which vLLM refuses mm_processor_kwargs and media_io_kwargs
 
 
 class ServerMedia:
@@ -83,15 +87,18 @@ class RemoteModel(Model):
         return self._answer(self._body(conversation, settings), settings)
 
     def _stream(self, conversation: Conversation, settings: dict) -> Generator[Piece, None, Reply]:
-        return self._begun(self._body(conversation, settings), settings)
+        body = self._body(conversation, settings)
+        body(self.server.budgets)  # what is wrong with it is raised at once
+        return self._begun(body, settings)
 
     def _chat_all(self, conversations, settings, batch_size, concurrency) -> Iterator[tuple[int, Reply | Exception]]:
         workers = concurrency or self.server.concurrency
         _ = self.name  # asked for once, before the threads begin
         yield from in_parallel(lambda index: self._chat(conversations[index], settings), len(conversations), workers)
 
-    def _body(self, conversation: Conversation, settings: dict) -> dict:
-        return request_body(self.server, self.name, conversation, settings)
+    def _body(self, conversation: Conversation, settings: dict) -> Callable[[str], dict]:
+        """Writes the request's body once for each way to bound pictures (`Server.budgets`)."""
+        return functools.cache(lambda budgets: request_body(self.server, self.name, conversation, settings))
 
     def _patience(self, settings: dict) -> Patience:
         return replace(self.patience, **{name: settings[name] for name in ("timeout_s", "total_timeout_s") if settings.get(name)})
@@ -101,14 +108,29 @@ class RemoteModel(Model):
         """Whether the model is one that thinks before every answer, by its name."""
         return "thinking" in self.name.lower()
 
-    def _answer(self, body: dict, settings: dict) -> Reply:
+    def _answer(self, body: Callable[[str], dict], settings: dict) -> Reply:
         """The whole reply; DashScope gives some of those with thinking in a stream only."""
         patience = self._patience(settings)
         if self.server.kind == "dashscope" and (settings.get("enable_thinking") or self._thinks):
             return patience.run(lambda end: self._sent(body, lambda sent: whole(self._pieces(sent, settings, patience, end))))
         return patience.run(lambda end: self._sent(body, lambda sent: self._complete(sent, settings, patience, end)))
 
-    def _sent(self, body: dict, send: Callable):
+    def _sent(self, body: Callable[[str], dict], send: Callable):
+        """Send a body; when the server takes no settings for pictures and videos, once more without them."""
+        budgets = self.server.budgets
+        try:
+            return self._sent_with_tools(body(budgets), send)
+        except RequestRefused as refused:
+            if _UNTRUSTED not in str(refused) or budgets != "request":
+                raise
+        self.server = replace(self.server, budgets="here", video=for_others)
+        logging.getLogger(__name__).warning(
+            "%s is not started with --%s: pictures are resized here, and a video is sent as pictures with their times",
+            self._connection.who, _UNTRUSTED,
+        )  # fmt: skip
+        return self._sent_with_tools(body("here"), send)
+
+    def _sent_with_tools(self, body: dict, send: Callable):
         """Send a body; when the server has no parser for tool calls, once more so that they come as text."""
         if "tools" in body and not self._tools_in_text:
             try:
@@ -132,7 +154,7 @@ class RemoteModel(Model):
             fault = error
         raise fault.named(f"{self._connection.who} gave {fault}")
 
-    def _begun(self, body: dict, settings: dict) -> Generator[Piece, None, Reply]:
+    def _begun(self, body: Callable[[str], dict], settings: dict) -> Generator[Piece, None, Reply]:
         """A stream that is begun anew after a fault, as long as nothing of it has come."""
         patience = self._patience(settings)
 

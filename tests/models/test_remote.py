@@ -156,8 +156,9 @@ def test_a_thinking_model_cut_off_was_thinking(server, at):
     assert at("vllm", name="Qwen3-VL-4B-Instruct").ask("?").text == "still counting"
 
 
-def test_usage_says_what_the_server_says(server, at):
-    details = {"prompt_tokens": 90, "completion_tokens": 4, "prompt_tokens_details": {"image_tokens": 60, "video_tokens": 20}}
+@pytest.mark.parametrize("written", [{"image_tokens": 60, "video_tokens": 20}, {"multimodal_tokens": {"image": 60, "video": 20}}])
+def test_usage_says_what_the_server_says(server, at, written):
+    details = {"prompt_tokens": 90, "completion_tokens": 4, "prompt_tokens_details": written}
     server.script = [says("a", usage=details), says("a")]
     model = at("dashscope")
     assert model.ask("?").usage == {"prompt_tokens": 90, "completion_tokens": 4, "image_tokens": 80}

@@ -5,9 +5,11 @@ import io
 
 import numpy as np
 import pytest
+from faulty_server import says, status
 from PIL import Image
 
 from cookbook_utils.coordinates import image_tokens
+from cookbook_utils.models.faults import RequestRefused
 from cookbook_utils.models.media import load_image, load_video
 from cookbook_utils.models.pictures import Limits, fitted_size, load_picture, picture_url
 from cookbook_utils.models.videos import VLLM_FRAMES, for_dashscope, load_source, mp4, rate_of, video_mime
@@ -308,3 +310,35 @@ def test_a_film_is_known_by_its_first_bytes(head, mime):
 
 def test_a_films_rate_is_that_of_its_frames(film):
     assert rate_of(load_video(film, fps=4)) == 4.0
+
+
+# --- a vLLM that takes no settings for pictures and videos (its default) ---------------------------------------------
+
+REFUSAL = "Per-request mm_processor_kwargs are disabled by default. Start the server with --trust-request-mm-kwargs (parameter=x)"
+
+
+def distrustful(handler, body):
+    refused = body.keys() & {"mm_processor_kwargs", "media_io_kwargs"}
+    (status(400, REFUSAL) if refused else says("ok"))(handler, body)
+
+
+def test_a_budget_is_kept_where_the_server_takes_none(server, at, caplog):
+    server.script, model = [distrustful], at("vllm")
+    ask = [{"role": "user", "content": [{"image": noise(400, 300), "max_pixels": 20_000}]}]
+    for _ in range(2):
+        assert model.chat(ask).text == "ok"
+    assert opened(parts(server)[0]["image_url"]["url"]).size == fitted_size((400, 300), None, 20_000)
+    assert len(server.requests) == 3 and caplog.text.count("trust-request-mm-kwargs") == 1, "asked twice once only, and said"
+
+
+def test_a_video_goes_as_pictures_where_the_server_takes_no_frame_rate(server, at):
+    server.script = [distrustful]
+    assert at("vllm").ask("?", video=[noise(64, 64, seed) for seed in range(4)], fps=2).text == "ok"
+    assert [part["text"] for part in parts(server) if part["type"] == "text"][:4] == [f"<{time} seconds>" for time in (0.0, 0.5, 1.0, 1.5)]
+
+
+def test_another_refusal_is_told(server, at):
+    server.script = [status(400, "no pictures today")]
+    with pytest.raises(RequestRefused, match="no pictures today"):
+        at("vllm").ask("?", noise(64, 64), max_pixels=20_000)
+    assert len(server.requests) == 1
