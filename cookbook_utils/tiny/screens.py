@@ -30,7 +30,7 @@ from .samples import Sample
 from .screen_parts import KINDS, Screen, screen_of
 from .screen_shards import library
 from .screen_tasks import AGENT, PLAIN, ask, next_action, tap
-from .zoom import Dialogue, template_writer
+from .zoom import written
 
 __all__ = ["KINDS", "SIZES", "make", "make_unseen", "sample_of"]
 
@@ -94,25 +94,15 @@ def labels(record: dict, rng: np.random.Generator) -> list[str]:
     return [line["text"] for line in row["lines"] if not line["cut"] and line["of"] >= 0]
 
 
-def dialogue(screens: list[Screen]) -> Dialogue:
+def dialogue(screens: list[Screen]) -> Sample:
     """The next action after earlier screens, each with the reply to it, as the loop's `keep_screenshots` shows them."""
     last = screens[-1]
     turn = next_action(last, None)
-    *between, turn.prompt = written(step_messages(last.goal, last.steps, [screen.picture for screen in screens]), last.tool)
+    messages, tools = step_messages(last.goal, last.steps, [screen.picture for screen in screens]), tool_schemas(last.tool)
+    *between, turn.prompt = written(messages, tools)
     turn.mentions = [(phrase, regions) for phrase, regions in turn.mentions if len(screens) == 1]
     regions, glyphs = ([part for screen in screens for part in getattr(screen, name)] for name in ("regions", "glyphs"))
-    return Dialogue([s.picture for s in screens], [turn], regions, glyphs, tools=tool_schemas(last.tool), between=between)
-
-
-def written(messages: list[dict], tool: str) -> list[str]:
-    """What the chat template writes after each picture of a conversation, up to the next one, or to the end of the last turn."""
-    bare = [
-        {**m, "content": m["content"] if isinstance(m["content"], str) else [{"type": p["type"], "text": p.get("text")} for p in m["content"]]}
-        for m in messages
-    ]
-    text = template_writer().apply_chat_template(bare, tools=tool_schemas(tool), tokenize=False)
-    pieces = text.split("<|image_pad|><|vision_end|>")[1:]
-    return [piece.removesuffix("<|vision_start|>").removesuffix("<|im_end|>\n") for piece in pieces]
+    return Sample([s.picture for s in screens], [turn], regions, glyphs, tools=tools, between=between)
 
 
 if __name__ == "__main__":

@@ -336,7 +336,7 @@ def follow(rng, large: Large, zooms: int) -> Sample:
         calls.append((call, zoom_in(pictures, call)))
         sights.append(sights[-1].closer(call["bbox_2d"]))
         pictures.append(calls[-1][1])
-    *between, last = written(conversation(question.prompt, pictures[0], calls))
+    *between, last = written(conversation(question.prompt, pictures[0], calls), TOOLS)
     turn = ask_detail(sights[-1], rng, number)
     truth = question.expect["answer"]
     if not turn.expect.get("call"):
@@ -364,12 +364,15 @@ def template_writer():
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), chat_template=CHAT_TEMPLATE)
 
 
-def written(messages: list[dict]) -> list[str]:
+def written(messages: list[dict], tools: list[dict]) -> list[str]:
     """What the chat template writes after each picture of a conversation, up to the next one, or to the end of the last turn."""
-    bare = [
-        {**message, "content": [part if part["type"] == "text" else {"type": "image"} for part in message["content"]] or ""}
-        for message in messages
-    ]
-    text = template_writer().apply_chat_template(bare, tools=TOOLS, tokenize=False)
+    text = template_writer().apply_chat_template([without_media(m) for m in messages], tools=tools, tokenize=False)
     pieces = text.split("<|image_pad|><|vision_end|>")[1:]
     return [piece.removesuffix("<|vision_start|>").removesuffix("<|im_end|>\n") for piece in pieces]
+
+
+def without_media(message: dict) -> dict:
+    """A message whose pictures are only named."""
+    if isinstance(message["content"], str):
+        return message
+    return {**message, "content": [part if part["type"] == "text" else {"type": "image"} for part in message["content"]] or ""}
