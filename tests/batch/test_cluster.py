@@ -36,8 +36,8 @@ def ray():
 
 def echo(handler, body):
     """Answers with the words of the question; "bad" is refused in JSON, "worse" in HTML."""
-    words = str([part.get("text", "") for part in body["messages"][-1]["content"]] if isinstance(body["messages"][-1]["content"], list)
-                else body["messages"][-1]["content"])  # fmt: skip
+    content = body["messages"][-1]["content"]
+    words = content if isinstance(content, str) else " ".join(part.get("text", "") for part in content).strip()
     (status(400, "bad words") if "bad" in words else PLAIN if "worse" in words else says(f"re: {words}"))(handler, body)
 
 
