@@ -63,6 +63,13 @@ def test_conversations_with_crops_are_trained_on(start, tmp_path, family):
     assert [row for row in log if f"text {family}" in row], "its held-out loss is logged"
 
 
+@pytest.mark.parametrize(("bf16", "amx", "fast"), [(False, False, False), (True, False, True), (False, True, True)])
+def test_half_precision_is_for_processors_that_have_it(monkeypatch, bf16, amx, fast):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert train.half_is_fast(torch.device("cpu")) is fast and train.half_is_fast(torch.device("cuda"))
+
+
 def test_the_rate_warms_up_holds_and_falls_to_zero():
     rates = [train.rate_at(elapsed, 100, 0.3, step=1000) for elapsed in (0, 69, 85, 100)]
     assert rates == pytest.approx([1, 1, 0.5, 0]) and train.rate_at(0, 100, 0.3, step=0) < 0.05
