@@ -18,7 +18,7 @@ from .artwork import things
 from .clip_parts import PLURAL, Event, with_article
 from .clips import Clip
 from .samples import Region
-from .turns import NOWHERE, Turn, fenced, pick, shown_by_part
+from .turns import NOWHERE, Turn, drawn, fenced, pick, shown_by_part
 
 NO_CAPTION = "No caption"
 NOTHING_SEEN = "Nothing"
@@ -440,8 +440,4 @@ TASKS: dict[Callable, float] = {
 
 def ask(clip: Clip, rng: np.random.Generator, task: Callable | None = None) -> Turn | None:
     """One turn over a clip: the given task (None where the clip does not allow it), or one drawn by its weight."""
-    options, weights = list(TASKS), np.array(list(TASKS.values()))
-    while True:
-        turn = (task or options[int(rng.choice(len(options), p=weights / weights.sum()))])(clip, rng)
-        if turn or task:
-            return turn
+    return drawn(TASKS, clip, rng, task)

@@ -103,10 +103,10 @@ def region_targets(regions: list[Region], size: tuple[int, int]) -> tuple[np.nda
 def space_targets(regions: list[Region], size: tuple[int, int]) -> np.ndarray:
     """The 3D box `(M, 9)` of the region at each token of one picture, NaN where no region with one lies."""
     nowhere = np.full(9, np.nan, np.float32)
-    boxes = np.array([region.box_xyxy for region in regions], float).reshape(-1, 4)
-    spaces = np.array([*(getattr(region, "bbox_3d", nowhere) for region in regions), nowhere], np.float32)
-    if not regions:
+    if not any(hasattr(region, "bbox_3d") for region in regions):
         return np.tile(nowhere, (size[0] * size[1] // (PATCH * MERGE) ** 2, 1))
+    boxes = np.array([region.box_xyxy for region in regions], float)
+    spaces = np.array([*(getattr(region, "bbox_3d", nowhere) for region in regions), nowhere], np.float32)
     return spaces[owners(boxes, size, PATCH * MERGE).reshape(-1)]
 
 

@@ -19,7 +19,7 @@ from .page_articles import block, picture, table, text
 from .page_paper import Page, Paper, new_paper
 from .pages import some
 from .samples import Sample
-from .turns import Turn, pick
+from .turns import Turn, drawn, pick
 from .typesetting import Run, fitting, text_width
 
 PAGES_OF = {(256, 288): 2, (256, 256): 3, (256, 224): 4}  # how many pages the training shows at each size
@@ -266,11 +266,7 @@ TASKS: dict[Callable, float] = {
 
 def ask(document: Document, rng: np.random.Generator, task: Callable | None = None) -> Turn | None:
     """One turn over a document: the given task, which may not allow it, or one drawn by its weight among those that do."""
-    options, weights = list(TASKS), np.array(list(TASKS.values()))
-    while True:
-        made = (task or options[int(rng.choice(len(options), p=weights / weights.sum()))])(document, rng)
-        if made or task:
-            return made
+    return drawn(TASKS, document, rng, task)
 
 
 def sample_of(document: Document, turns: list[Turn]) -> Sample:

@@ -31,7 +31,7 @@ from .page_answers import (
 from .page_paper import Page
 from .pages import render
 from .samples import Sample
-from .turns import Turn, pick
+from .turns import Turn, drawn, pick
 from .typesetting import Line, Run
 
 QUESTIONS = 6  # asked about a page; as many as fit into a row are trained on
@@ -390,11 +390,7 @@ TASKS: dict[Callable, float] = {
 
 def ask(page: Page, rng: np.random.Generator, task: Callable | None = None) -> Turn | None:
     """One turn over a page: the given task, which may not allow it, or one drawn by its weight among those that do."""
-    options, weights = list(TASKS), np.array(list(TASKS.values()))
-    while True:
-        made = (task or options[int(rng.choice(len(options), p=weights / weights.sum()))])(page, rng)
-        if made or task:
-            return made
+    return drawn(TASKS, page, rng, task)
 
 
 def make(

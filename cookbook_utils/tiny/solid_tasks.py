@@ -40,7 +40,7 @@ from .solid_words import (
 )
 from .solids import Seen, View, render
 from .tasks import IN_JSON, LOCATE_ALL
-from .turns import Turn, pick, shown_by_part
+from .turns import Turn, drawn, pick, shown_by_part
 
 QUESTIONS = 6  # asked about a picture
 
@@ -333,11 +333,7 @@ TASKS: dict[Callable, float] = {
 
 def ask(view: View, rng: np.random.Generator, task: Callable | None = None) -> Turn | None:
     """One turn over a view: the given task, None where the view does not allow it; or one drawn by its weight."""
-    options, weights = list(TASKS), np.array(list(TASKS.values()))
-    while True:
-        turn = (task or options[int(rng.choice(len(options), p=weights / weights.sum()))])(view, rng)
-        if turn or task:
-            return turn
+    return drawn(TASKS, view, rng, task)
 
 
 def make(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0) -> Sample:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,15 @@ class Turn:
 def pick(rng: np.random.Generator, options):
     """One element of a sequence."""
     return options[int(rng.integers(len(options)))]
+
+
+def drawn(tasks: dict[Callable, float], world, rng: np.random.Generator, task: Callable | None = None) -> Turn | None:
+    """One turn over a world: the given task, None where the world does not allow it, or one drawn by its weight among those that it does."""
+    options, weights = list(tasks), np.array(list(tasks.values()))
+    while True:
+        turn = (task or options[int(rng.choice(len(options), p=weights / weights.sum()))])(world, rng)
+        if turn or task:
+            return turn
 
 
 def fenced(items: list[dict]) -> str:
