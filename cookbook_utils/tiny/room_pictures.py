@@ -99,7 +99,7 @@ def comparisons(views: list[solids.View]) -> list[list[dict]]:
 
 def pair(index: int) -> list[dict]:
     """Two views of one room in which at least a third of the comparisons come out differently."""
-    for attempt in range(50):
+    for attempt in range(400):
         views = solids.viewpoints(np.random.default_rng([HELD_OUT, 21, index, attempt]), 2, scale=SCALE, count=3)
         asked = comparisons(views)
         if sum(a["answer"] != b["answer"] for a, b in zip(*asked, strict=True)) * 3 > len(asked[0]):

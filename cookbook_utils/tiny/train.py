@@ -30,7 +30,7 @@ from ..models import TINY_FOLDER
 from . import data, dense
 from .dense import IGNORE, NOTHING
 from .families import FAMILIES, KINDS
-from .model import MERGE, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from .model import MERGE, TOKEN_PIXELS, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from .muon import Muon
 from .packing import Packer
 from .scenes import HELD_OUT
@@ -74,6 +74,7 @@ class Trainer:
         fast = (lambda f: f) if args.eager else (lambda f: torch.compile(f, dynamic=False))
         torch._dynamo.config.cache_size_limit = 64
         self.vision, self.text = fast(vision_forward), fast(text_layers)
+        self.compiled = {name: {grid_of(size) for size in list(FAMILIES[name].sizes)[: args.compiled]} for name in self.mix.weights}
 
     def forward(self, batch: data.Batch, with_text: bool) -> dict[str, torch.Tensor]:
         visual = self.model.model.visual
@@ -81,7 +82,8 @@ class Trainer:
             self.tables[batch.grid] = vision_tables(visual, (batch.grid[0] * MERGE, batch.grid[1] * MERGE))
         pixels = batch.pixels.to(self.device).permute(0, 1, 4, 2, 3).contiguous().float() / 127.5 - 1
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            patches, tokens, deep = self.vision(visual, pixels, self.tables[batch.grid])
+            vision = self.vision if batch.grid in self.compiled[batch.family] else vision_forward
+            patches, tokens, deep = vision(visual, pixels, self.tables[batch.grid])
             losses = self.dense_losses(batch.targets, patches, tokens)
             if with_text:
                 rows = len(batch.ids)  # of V pictures each
@@ -226,6 +228,11 @@ class Trainer:
             optimizer.load_state_dict(state[name])
         for name in NUMBERS:
             setattr(self, name, state.get(name, getattr(self, name)))
+
+
+def grid_of(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of visual tokens of a picture `(width, height)` in pixels."""
+    return size[1] // TOKEN_PIXELS, size[0] // TOKEN_PIXELS
 
 
 def decimal_digits(values: torch.Tensor) -> torch.Tensor:
@@ -388,7 +395,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--mix", nargs="+", default=["pictures"], help="families with weights: pictures=2 pages=1")
     parser.add_argument("--level", type=float, default=1.0, help="the curriculum: 0 the easiest samples, 1 the whole world")
-    parser.add_argument("--sizes", type=int, help="picture sizes a family, the commonest first; each is compiled once")
+    parser.add_argument("--sizes", type=int, help="picture sizes a family, the commonest first")
+    parser.add_argument("--compiled", type=int, help="sizes a family that are compiled (default: all); the rarer ones run uncompiled")
     parser.add_argument("--workers", type=int, default=1, help="processes that render batches")
     parser.add_argument("--text-weight", type=float, default=1.0)
     parser.add_argument("--dense-weight", type=float, default=0.3, help="weight of the dense loss beside the text loss")

@@ -23,7 +23,7 @@ def start(tmp_path_factory):
 
 def arguments(folder, init, **changes):
     options = dict(folder=str(folder), init=str(init), minutes=0.0, cooldown=0.3, vision_steps=0, batch=2, mix=["pictures"], level=0.2, workers=1,
-                   text_weight=1.0, dense_weight=0.3, look_weight=0.3, log_every=1, save_minutes=99, eager=True, sizes=1)  # fmt: skip
+                   text_weight=1.0, dense_weight=0.3, look_weight=0.3, log_every=1, save_minutes=99, eager=True, sizes=1, compiled=1)  # fmt: skip
     return argparse.Namespace(**{**options, **changes})
 
 
@@ -51,6 +51,16 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
         batch = data.make_batch(packer, np.random.default_rng(0), 2, "pictures", (288, 256), level=0.2)
         losses = [trainer.update(batch, 0.3)[figure] for _ in range(20)]
         assert losses[-1] < 0.8 * losses[0], figure
+
+
+def test_a_rare_picture_size_runs_uncompiled(start, tmp_path, monkeypatch):
+    import numpy as np
+
+    trainer, asked = train.Trainer(arguments(tmp_path, start, compiled=1)), []
+    monkeypatch.setattr(trainer, "vision", lambda *parts: asked.append(parts) or train.vision_forward(*parts))
+    for size, times in (((352, 224), 0), ((256, 288), 1)):
+        batch = data.make_batch(Packer(trainer.processor.tokenizer), np.random.default_rng(0), 1, "pictures", size)
+        assert trainer.forward(batch, with_text=False)["token"] > 0 and len(asked) == times, size
 
 
 @pytest.mark.parametrize("family", ["zoom", "zoom_once", "zoom_twice"])
