@@ -33,6 +33,7 @@ from .model import MERGE, PATCH, tiny_config
 
 VOCAB_SIZE = 3072
 MIN_PIXELS, MAX_PIXELS = 16_384, 81_920  # 16 to 80 visual tokens a picture
+FRAME_TOKENS = 20  # at most, of a video's frame: 128x128 or 160x128 pixels, the sizes of the clips that it is trained on
 
 SPECIAL = [
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
@@ -206,7 +207,8 @@ def build_processor(tokenizer):
 
     mean = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3, patch_size=PATCH, merge_size=MERGE, temporal_patch_size=2)
     image = Qwen2VLImageProcessor(size={"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS}, **mean)
-    video = Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 12 * MAX_PIXELS}, **mean)
+    budget = dict(size={"shortest_edge": 4096, "longest_edge": 12 * MAX_PIXELS}, cap_pixels_per_frame=True, max_video_tokens=FRAME_TOKENS)
+    video = Qwen3VLVideoProcessor(**budget, **mean)
     return Qwen3VLProcessor(image, tokenizer, video, chat_template=CHAT_TEMPLATE)
 
 

@@ -70,3 +70,12 @@ def test_the_processor_expands_a_picture_to_its_visual_tokens(processor):
     inputs = processor(text="<|vision_start|><|image_pad|><|vision_end|>", images=picture, return_tensors="pt")
     tokens = int(inputs["image_grid_thw"].prod()) // 4
     assert tokens <= 80 and (inputs["input_ids"] == processor.image_token_id).sum() == tokens
+
+
+@pytest.mark.parametrize(("size", "grid"), [((384, 384), [4, 8, 8]), ((480, 384), [4, 8, 10]), ((128, 128), [4, 8, 8]), ((1280, 720), [4, 6, 10])])
+def test_a_video_is_seen_at_the_sizes_of_the_training(processor, size, grid):
+    import numpy as np
+
+    clip = np.zeros((8, 3, *size[::-1]), np.uint8)
+    found = processor.video_processor(clip, do_sample_frames=False, return_tensors="np")["video_grid_thw"]
+    assert found.tolist() == [grid]
