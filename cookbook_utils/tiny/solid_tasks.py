@@ -325,8 +325,8 @@ def choose_count(view: View, rng):
 # --- all of them -----------------------------------------------------------------------------
 
 TASKS: dict[Callable, float] = {
-    all_3d: 3, category_3d: 3, described_3d: 3.5, absent_3d: 1.2, region_3d: 1, all_2d: 1.5, described_2d: 1.5, absent_2d: 0.7,
-    relation: 4, on_top: 2, which: 1.5, compare: 1.5, count: 1.5, order: 0.7, colour: 0.5, distance: 1, choice: 4,
+    all_3d: 4, category_3d: 3, described_3d: 3.5, absent_3d: 1.2, region_3d: 1, all_2d: 1.5, described_2d: 1.5, absent_2d: 0.7,
+    relation: 5, on_top: 2.5, which: 1.5, compare: 1.5, count: 1.5, order: 0.7, colour: 0.5, distance: 1, choice: 7,
     free_spot: 1.3, use: 1.5, arrow_to: 12, arrow_leads: 4,
 }  # fmt: skip
 

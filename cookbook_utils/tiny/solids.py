@@ -26,7 +26,7 @@ from .samples import Glyph
 from .solid_shapes import COLOURS, MAKERS, ROUND, SHAPES, SIMPLE, Solid, make_solid, reach_of
 from .turns import pick
 
-SIZES = {(320, 256): 4, (256, 256): 2, (256, 320): 1}  # the commonest first
+SIZES = {(320, 256): 1}  # one format, as of one camera: its field of view being told across, another moves every distance
 FREE = "free floor"
 KINDS = (*(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS), FREE)
 FOVS = (45, 50, 70, 75)  # degrees, beside the usual 60
