@@ -197,7 +197,10 @@ def order(clip: Clip, rng) -> Turn | None:
     word = pick(rng, ("first", "last"))
     right = "A" if (first.start < second.start) == (word == "first") else "B"
     prompt = f"Which happens {word}?\nA. {first.sentence}\nB. {second.sentence}\nAnswer with the letter."
-    return said("order", prompt, right, [(first.sentence, course(clip, first)), (second.sentence, course(clip, second))])
+    mentions = [(first.sentence, course(clip, first)), (second.sentence, course(clip, second))]
+    turn = said("order", prompt, right, mentions)
+    turn.chosen = f"{right}. {(first if right == 'A' else second).sentence}"
+    return turn
 
 
 def told(task: str, clip: Clip, prompt: str, event: Event, mentions=None) -> Turn:

@@ -94,6 +94,8 @@ class Packer:
             answer, starts = self.spans(turn.answer + "<|im_end|>")
             read += [(len(ids) + at, [None, *regions]) for at, regions in mentioned(turn, spans)]
             write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in spoken(turn, starts)]
+            if turn.chosen:  # the answer's letter looks at the end of its option, which has seen both letter and text
+                write.append((len(ids) + len(asked) - 1, [len(ids) + ends_at(turn, turn.chosen, spans)]))
             ids += asked + answer
             weights += [np.zeros(len(asked), np.float32), digit_weights(answer, self.digits)]
         return ids, np.concatenate(weights), read, write
@@ -119,8 +121,11 @@ class Packer:
             more, weight, *looked = self.segment(now)
             if len(ids) + len(more) > length:
                 continue
+            def key(r, here=len(ids)):
+                return here + r if isinstance(r, int) else keys[r if r is None else id(r)]
+
             for found, ours in zip(looked, looks, strict=True):
-                ours += [(len(ids) + at, keys[r if r is None else id(r)], 1 / len(regions)) for at, regions in found for r in regions]
+                ours += [(len(ids) + at, key(r), 1 / len(regions)) for at, regions in found for r in regions]
             positions.append(np.tile(np.arange(start, start + len(more)), (3, 1)))
             segments += [segments[-1] + 1] * len(more)
             weights.append(weight)
@@ -157,18 +162,22 @@ def own_tokens(sample: Sample) -> dict[int, tuple[int, int]]:
     return found
 
 
+def ends_at(turn: Turn, phrase: str, spans: list[tuple[int, int]]) -> int:
+    """The last token of a phrase of the prompt."""
+    shift = spans[-1][1] - len(ASSISTANT) - len(turn.prompt)  # a later turn has words before its prompt
+    end = shift + turn.prompt.index(phrase) + len(phrase)
+    return next(i for i, (_, last) in enumerate(spans) if last >= end)
+
+
 def mentioned(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]]:
     """The last token of each phrase that a prompt mentions, and the regions that the phrase stands for."""
-    shift = spans[-1][1] - len(ASSISTANT) - len(turn.prompt)  # a later turn has words before its prompt
-    found = []
-    for phrase, regions in turn.mentions:
-        end = shift + turn.prompt.index(phrase) + len(phrase)
-        found.append((next(i for i, (_, last) in enumerate(spans) if last >= end), regions))
-    return found
+    return [(ends_at(turn, phrase, spans), regions) for phrase, regions in turn.mentions]
 
 
 def spoken(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]]:
     """For each token of an answer the region that it speaks of; before a word or number, all that the question mentions."""
+    if turn.chosen:
+        return []
     if not turn.shown:
         named = {id(r): r for _, regions in turn.mentions for r in regions}
         return [(0, [None, *named.values()])] if turn.mentions else []

@@ -25,6 +25,7 @@ class Turn:
     `mentions`: phrases of the prompt with the regions that they stand for, none for an absent thing.
     `shown`: `(start, region)` in the order of the answer's characters; from `start` on the answer
     speaks of that region, or of `NOWHERE`.
+    `chosen`: of a question with options the right one, as the prompt writes it.
     """
 
     task: str
@@ -33,6 +34,7 @@ class Turn:
     expect: dict = field(default_factory=dict)
     mentions: list[tuple[str, list]] = field(default_factory=list)
     shown: list[tuple[int, object]] = field(default_factory=list)
+    chosen: str = ""
 
 
 def pick(rng: np.random.Generator, options):

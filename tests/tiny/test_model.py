@@ -103,6 +103,17 @@ def test_a_row_tells_where_to_look(parts):
     assert packer.tokenizer.decode(spoken) == "here<|im_end|>"
 
 
+def test_a_letter_looks_at_the_end_of_its_option(parts):
+    sample, packer, grid = packed(parts[0])
+    options = turns.Turn("choice", "Which?\n(A) a red cat\n(B) a red dog\nAnswer with the letter.", "B", chosen="(B) a red dog")
+    sample.turns = [turns.Turn("name", "What?", "This."), options]  # packed from the last to the first: the row begins with the choice
+    row = packer.row(sample, np.random.default_rng(1), grid, 200)
+    ((at, key, share),) = [look for look in row["write"] if look[1] > 0]
+    assert share == 1 and packer.tokenizer.decode(row["ids"][at + 1]) == "B"
+    before = packer.tokenizer.decode(row["ids"][at - 80 : key + 1])
+    assert before.rstrip().endswith("(B) a red dog"), before
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_clips_of_a_batch_last_equally_long(parts, seed):
     packer = Packer(parts[0].tokenizer)
