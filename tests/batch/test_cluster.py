@@ -11,7 +11,6 @@ from PIL import Image
 
 from cookbook_utils.batch import run_batch
 from cookbook_utils.batch.__main__ import main
-from cookbook_utils.models import Model
 from cookbook_utils.models.faults import UnknownModel
 
 PLAIN = answers(b"<html>down</html>", 400, kind="text/html")  # what Ray's own client ends a whole job for
@@ -24,7 +23,7 @@ def ray():
 
     for tries_left in (2, 1, 0):
         try:
-            ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR")
+            ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR")
             break
         except Exception as error:  # noqa: BLE001 - it is a plain Exception
             ray.shutdown()
@@ -86,15 +85,6 @@ def test_a_batchs_requests_are_under_way_together(spec, server, tmp_path):  # no
 
 
 # --- without a cluster ----------------------------------------------------------------------------------------------
-
-
-def test_a_model_of_this_machine_is_refused(monkeypatch, tmp_path):
-    class Here(Model):
-        spec = "tiny"
-
-    monkeypatch.setattr("cookbook_utils.batch.cluster.load_model", lambda spec: Here())
-    with pytest.raises(ValueError, match="model: expected one behind a server.*got tiny; .*chat_batch"):
-        run_batch(tmp_path, tmp_path / "out.jsonl", "tiny", prompt="?")
 
 
 def test_a_server_without_a_model_is_found_before_the_cluster_is(server, tmp_path):  # noqa: F811

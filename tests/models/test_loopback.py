@@ -11,7 +11,7 @@ import time
 import pytest
 
 from cookbook_utils import load_model
-from cookbook_utils.models import loopback
+from cookbook_utils.models import loopback, vllm_server
 from cookbook_utils.models.loopback import alive, keep, start_server
 
 LOCATE = "Locate every object in the image. Report bbox coordinates in JSON format."
@@ -74,7 +74,7 @@ def test_a_server_that_ends_by_itself_ends_its_keeper():
 def test_a_server_that_does_not_start_is_an_error_with_its_last_words(tmp_path, monkeypatch):
     monkeypatch.setenv("COOKBOOK_VLLM", str(tmp_path))
     (tmp_path / "bin").mkdir()
-    (tmp_path / "complete").touch()
+    (tmp_path / "complete").write_text(vllm_server.CONTENT)
     (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho out of memory\nexit 3\n")
     (tmp_path / "bin" / "python").chmod(0o755)
     with pytest.raises(RuntimeError, match=r"(?s)the server \(vllm\) ended; its log .* ends with:.*out of memory"):

