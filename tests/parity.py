@@ -21,6 +21,7 @@ from nbclient import NotebookClient
 from notebook_rules import HOW_GOOD, section
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {"3d_grounding", "spatial_understanding"}  # a server has one checkpoint, these notebooks' is that of the rooms
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.]*\w)%?")
 HEAD = """# The same notebooks, in one process and on a server
 
@@ -29,6 +30,11 @@ The embedded model answers every notebook twice: loaded by transformers in the n
 float32 and choose the likeliest token, so figures differ only where two tokens are nearly as likely. Written by
 `python tests/parity.py docs/parity.md`.
 """
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The folder of the checkpoint that a server of a notebook needs; in one process the model chooses by itself."""
+    return ROOT / "assets" / ("tiny_rooms" if path.stem in ROOMS else "tiny")
 
 
 def run(path: Path, spec: str, timeout_s: int = 1800) -> tuple[nbformat.NotebookNode, float]:
@@ -86,15 +92,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, help="where to keep the table")
     parser.add_argument("--only", nargs="*", default=[], help="names of notebooks")
-    parser.add_argument("--server", help="a vLLM server that runs already; default: one of its own")
+    parser.add_argument("--server", help="a vLLM server that runs already, with the checkpoint of all notebooks; default: its own")
     chosen = parser.parse_args(arguments)
     paths = [path for path in sorted(ROOT.glob("cookbooks/*.ipynb")) if not chosen.only or path.stem in chosen.only]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if chosen.server:
         table = compare(paths, f"vllm:{chosen.server}")
     else:
-        with start_server("vllm") as server:
-            table = compare(paths, server.spec)
+        table = []
+        for checkpoint in sorted({checkpoint_of(path) for path in paths}):
+            with start_server("vllm", checkpoint) as server:
+                table += compare([path for path in paths if checkpoint_of(path) == checkpoint], server.spec)
     head = ["| notebook | figure | in the notebook's process | vLLM |", "|---|---|---|---|"]
     text = "\n".join([HEAD.format(version=vllm_server.VERSION), *head, *table]) + "\n"
     print(text)

@@ -1,4 +1,4 @@
-"""A real vLLM server with the embedded model, one for a whole test run, whatever the number of workers.
+"""A real vLLM server for each checkpoint of the embedded model, one for a whole test run, whatever the number of workers.
 
 The first test that wants it starts it and waits; it ends with the process that runs the tests, however that ends (see
 cookbook_utils/models/loopback.py). Where vLLM cannot run at all the tests are skipped with the reason. Where it only is
@@ -8,11 +8,12 @@ not installed they are skipped too, but fail in CI, which has to run them.
 import os
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from cookbook_utils.models import vllm_server
+from cookbook_utils.models import TINY_FOLDER, vllm_server
 from cookbook_utils.models.loopback import start_server
 
 
@@ -33,24 +34,27 @@ def need_vllm() -> None:
 @pytest.fixture(scope="session")
 def vllm_url(tmp_path_factory) -> str:
     """The server's address, to `/v1`."""
-    if running := os.environ.get("COOKBOOK_TEST_VLLM"):
-        return running
+    return os.environ.get("COOKBOOK_TEST_VLLM") or served(tmp_path_factory, TINY_FOLDER)
+
+
+def served(tmp_path_factory, model: Path) -> str:
+    """The address of the run's server with a checkpoint; the first test that wants it starts it."""
     need_vllm()
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # the run's, not the worker's
-    note = folder / "vllm.txt"
+    note = folder / f"vllm_{model.name}.txt"
     with FileLock(f"{note}.lock"):
         if not note.exists():
-            note.write_text(_started(folder / "vllm.log"))
+            note.write_text(_started(model, note.with_suffix(".log")))
     url = note.read_text()
     assert url.startswith("http"), url
     return url
 
 
-def _started(log) -> str:
+def _started(model: Path, log: Path) -> str:
     """Its address, or why it has none: that is noted too, so that the other workers do not wait for it again."""
     try:
-        return start_server("vllm", while_pid=pid_of_the_run(), log=log).url
+        return start_server("vllm", model, while_pid=pid_of_the_run(), log=log).url
     except RuntimeError as error:
         return str(error)
 

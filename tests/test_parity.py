@@ -5,18 +5,22 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from parity import figures, rows, run
-from real_server import requests_answered
+from parity import checkpoint_of, figures, rows, run
+from real_server import requests_answered, served
+
+from cookbook_utils.models import TINY_FOLDER
 
 NOTEBOOKS = sorted(Path(__file__).parents[1].glob("cookbooks/*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_passes_on_a_server(path, vllm_url):
-    before = requests_answered(vllm_url)
-    notebook, _ = run(path, f"vllm:{vllm_url}")  # raises where a cell does, its own assertions among them
+def test_a_notebook_passes_on_a_server(path, request, tmp_path_factory):
+    checkpoint = checkpoint_of(path)
+    url = request.getfixturevalue("vllm_url") if checkpoint == TINY_FOLDER else served(tmp_path_factory, checkpoint)
+    before = requests_answered(url)
+    notebook, _ = run(path, f"vllm:{url}")  # raises where a cell does, its own assertions among them
     assert figures(notebook), "it prints no figure"
-    assert requests_answered(vllm_url) > before, "it asked another model"
+    assert requests_answered(url) > before, "it asked another model"
 
 
 def test_figures_are_the_lines_with_numbers_under_the_heading():

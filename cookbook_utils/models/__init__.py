@@ -5,10 +5,12 @@
     generation.py  generation settings and their published values
     reply.py       what comes back; stream.py, piece by piece
     base.py        ask, chat, stream, chat_batch
-    local.py       weights on this machine (transformers); weights.py brings them into memory
+    checkpoint.py  a checkpoint's prompts, pictures and replies; local.py, with its weights on this machine
+                   (transformers), which weights.py brings into memory; batch/engine.py, with them on a cluster (vLLM)
     remote.py      a model behind a server (openai); servers.py says where each stands and how it differs,
                    protocol.py what is sent and read, connection.py how, pictures.py and videos.py what of pictures and
                    videos; faults.py what goes wrong, retry.py how long that is borne
+    experts.py     the embedded model's checkpoints behind one name
     batch.py       many conversations; journal.py, so that they can be resumed
     cache.py       replies kept on disk
 
@@ -115,18 +117,40 @@ def _shown(spec: str) -> str:
     return re.sub(r"//[^/]*@", "//***@", spec)
 
 
+def weights_of(spec: str | None = None) -> tuple[str, str] | None:
+    """The spec, and the folder or repository of the weights that it names; None when it names a server.
+
+    For those who have the weights computed with elsewhere; of `tiny` it is the first checkpoint's folder. Raises as `load_model` does before it loads them.
+
+    >>> weights_of("transformers:Qwen/Qwen3-VL-4B-Instruct")
+    ('transformers:Qwen/Qwen3-VL-4B-Instruct', 'Qwen/Qwen3-VL-4B-Instruct')
+    """
+    spec, origin = _chosen(spec)
+    kind, name = _parsed(spec, origin)
+    if kind in SERVERS:
+        return None
+    return spec, _tiny_folder() if kind == "tiny" else _located(name, origin)
+
+
 def _tiny() -> Model:
+    folder = _tiny_folder()
+    import torch
+
+    from .experts import GATE, Experts
+    from .local import LocalModel
+
+    kind = Experts if (Path(folder) / GATE).is_file() else LocalModel
+    return kind(folder, spec="tiny", device="cpu", dtype=torch.float32, quiet=True)
+
+
+def _tiny_folder() -> str:
     if not (TINY_FOLDER / "config.json").is_file():
         raise FileNotFoundError(
             f"the embedded checkpoint is not in {TINY_FOLDER}: use a complete clone of the repository, or train it with "
             "python -m cookbook_utils.tiny.train, or name another model (transformers:NAME_OR_PATH)"
         )
-    import torch
-
-    from .local import LocalModel
-
     _say_what_tiny_knows()
-    return LocalModel(str(TINY_FOLDER), spec="tiny", device="cpu", dtype=torch.float32, quiet=True)
+    return str(TINY_FOLDER)
 
 
 @functools.cache  # once per process
@@ -155,12 +179,18 @@ def _remote(kind: str, name: str, origin: str, options: dict) -> Model:
 
 
 def _local(name: str, spec: str, origin: str) -> Model:
+    place = _located(name, origin)
+    from .local import LocalModel
+
+    return LocalModel(place, spec=spec)
+
+
+def _located(name: str, origin: str) -> str:
+    """A checkpoint's folder, or its name on the Hub."""
     folder = Path(name).expanduser()
     path_like = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
     if path_like and not folder.is_dir():
         raise FileNotFoundError(f"{origin}: no such folder: {name}")
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{origin}: expected a folder with a checkpoint, but {name} has no config.json")
-    from .local import LocalModel
-
-    return LocalModel(str(folder) if folder.is_dir() else name, spec=spec)
+    return str(folder) if folder.is_dir() else name

@@ -113,7 +113,7 @@ def command(kind: str, model: str, name: str, port: int) -> tuple[list[str], dic
     """The server's command and its environment. Raises RuntimeError when what it needs is not installed."""
     if kind == "vllm":
         return vllm_server.command(model, name, port)
-    dtype = "float32" if Path(model) == TINY_FOLDER else "auto"  # as load_model("tiny") does
+    dtype = "float32" if Path(model).resolve().parent == TINY_FOLDER.parent else "auto"  # as load_model("tiny") does
     place = ["--host", "127.0.0.1", "--port", str(port), "--dtype", dtype]
     program = Path(sys.executable).with_name("transformers")
     if not program.is_file():

@@ -247,4 +247,4 @@ def test_settings_are_checked_before_the_model_runs(model):
 
 
 def test_repr_names_spec_device_and_dtype(model):
-    assert repr(model) == "LocalModel('tiny', device='cpu', dtype='float32')"
+    assert repr(model) == "Experts('tiny', device='cpu', dtype='float32')"

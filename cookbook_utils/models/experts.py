@@ -1,0 +1,84 @@
+"""The embedded model's checkpoints behind one name, and the gate that says which of them answers.
+
+Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
+softmax regression over the mean and the deviation of the visual tokens that the first checkpoint's vision tower makes of all
+pictures and frames of a conversation; `python -m cookbook_utils.tiny.gate` fits it. It sees pictures only, never the words; the words
+come out of `generate` of the checkpoint that it chose. A conversation without pictures is the first checkpoint's.
+Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
+"""
+
+import json
+from collections.abc import Generator, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .cache import folder_fingerprint
+from .local import LocalModel
+from .messages import Conversation
+from .reply import Reply
+from .stream import Piece
+
+GATE = "gate.json"  # beside the first checkpoint: folders beside it, weight (folders, 2 C), bias (folders,)
+
+
+def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | None:
+    """What a gate sees of a conversation, `(2 C,)`: mean and standard deviation of its visual tokens; None without pictures."""
+    if not [*conversation.parts("image"), *conversation.parts("video")]:
+        return None
+    inputs, tokens = model._inputs([conversation]), []
+    with torch.inference_mode():
+        for pixels, grid in (("pixel_values", "image_grid_thw"), ("pixel_values_videos", "video_grid_thw")):
+            if pixels in inputs:
+                tokens.append(model.network.model.visual(inputs[pixels], grid_thw=inputs[grid], return_dict=True).pooler_output)
+    tokens = torch.cat(tokens).float()  # (M, C)
+    return torch.cat([tokens.mean(0), tokens.std(0)]).cpu().numpy()
+
+
+class Experts(LocalModel):
+    """The first checkpoint, and others beside it that are loaded when the gate first chooses them.
+
+    folder: of the first checkpoint, with its gate; options as of `LocalModel`.
+    """
+
+    def __init__(self, folder: str, **options):
+        super().__init__(folder, **options)
+        self._options = {**options, "spec": self.spec}
+        gate = json.loads((Path(folder) / GATE).read_text(encoding="utf-8"))
+        self.folders = [Path(folder).parent / name for name in gate["folders"]]
+        self._weight, self._bias = np.array(gate["weight"]), np.array(gate["bias"])
+        self._loaded: dict[int, LocalModel] = {}
+
+    @cached_property
+    def name(self) -> str:
+        """Its name, and a digest of each checkpoint."""
+        return "tiny:tiny@" + "+".join(folder_fingerprint(folder) for folder in self.folders)
+
+    def choice(self, conversation: Conversation) -> int:
+        """Which checkpoint answers a conversation: an index into `folders`."""
+        features = features_of(self, conversation)
+        return 0 if features is None else int(np.argmax(self._weight @ features + self._bias))
+
+    def _expert(self, index: int) -> LocalModel | None:
+        """A checkpoint other than the first, None for that."""
+        if index and index not in self._loaded:
+            self._loaded[index] = LocalModel(str(self.folders[index]), **self._options)
+        return self._loaded.get(index)
+
+    def _chat(self, conversation: Conversation, settings: dict) -> Reply:
+        expert = self._expert(self.choice(conversation))
+        return expert._chat(conversation, settings) if expert else super()._chat(conversation, settings)
+
+    def _stream(self, conversation: Conversation, settings: dict) -> Generator[Piece, None, Reply]:
+        expert = self._expert(self.choice(conversation))
+        return expert._stream(conversation, settings) if expert else super()._stream(conversation, settings)
+
+    def _chat_all(self, conversations, settings, batch_size, concurrency) -> Iterator[tuple[int, Reply]]:
+        choices = [self.choice(conversation) for conversation in conversations]
+        for index in sorted(set(choices)):
+            mine, expert = [i for i, choice in enumerate(choices) if choice == index], self._expert(index)
+            answer = expert._chat_all if expert else super()._chat_all
+            for at, reply in answer([conversations[i] for i in mine], settings, batch_size, concurrency):
+                yield mine[at], reply

@@ -1,0 +1,62 @@
+"""The embedded model's checkpoints behind one name: the gate chooses the right one, and nothing else changes."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cookbook_utils import load_model, sample_frames
+from cookbook_utils.models import TINY_FOLDER
+from cookbook_utils.models.messages import question, read_messages
+
+ASSETS = TINY_FOLDER.parent
+PICTURES, ROOMS = (sorted((ASSETS / folder).glob(pattern)) for folder, pattern in (("pictures", "*.png"), ("rooms", "room_*.png")))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load_model("tiny")
+
+
+def choice(model, *args, **kwargs) -> int:
+    return model.choice(read_messages(question("What is there?", *args, **kwargs)))
+
+
+@pytest.mark.parametrize("path", [*PICTURES[::6], *ROOMS[::2]], ids=lambda path: path.stem)
+def test_a_picture_goes_to_the_checkpoint_that_was_trained_on_its_kind(tiny, path):
+    assert tiny.folders[choice(tiny, str(path))].name == ("tiny_rooms" if path in ROOMS else "tiny")
+
+
+@pytest.mark.parametrize("path", sorted((ASSETS / "rooms").glob("walk_*.mp4")), ids=lambda path: path.stem)
+def test_a_walk_goes_to_the_rooms(tiny, path):
+    frames = list(sample_frames(path, fps=2))
+    assert choice(tiny, video=str(path)) == choice(tiny, video=frames, fps=2) == 1
+
+
+def test_what_nobody_knows_goes_to_the_first(tiny):
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    assert choice(tiny) == choice(tiny, Image.new("RGB", (200, 300), "teal")) == choice(tiny, Image.fromarray(noise)) == 0
+
+
+def test_a_batch_of_both_is_answered_in_its_order_as_one_by_one(tiny):
+    chats = [question("How many objects are there in the image? Answer with a number.", str(path))
+             for pair in zip(PICTURES[:3], ROOMS[:3], strict=True) for path in pair]  # fmt: skip
+    replies = tiny.chat_batch(chats)
+    assert [reply.text for reply in replies] == [tiny.chat(chat).text for chat in chats]
+
+
+def test_a_stream_from_the_second_checkpoint_is_the_answer(tiny):
+    chat = question("Which object is closest to the camera? Answer with its name.", str(ROOMS[0]))
+    stream = tiny.stream(chat)
+    assert "".join(stream) == stream.reply.text == tiny.chat(chat).text
+
+
+def test_the_reply_cache_tells_other_weights_of_either_checkpoint(tiny):
+    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 2
+
+
+def test_the_gate_has_a_row_for_each_checkpoint_and_a_weight_for_each_feature():
+    gate = json.loads((TINY_FOLDER / "gate.json").read_text())
+    width = json.loads((TINY_FOLDER / "config.json").read_text())["vision_config"]["out_hidden_size"]
+    assert np.shape(gate["weight"]) == (len(gate["folders"]), 2 * width) and np.shape(gate["bias"]) == (len(gate["folders"]),)
