@@ -34,11 +34,13 @@ def need_vllm() -> None:
 @pytest.fixture(scope="session")
 def vllm_url(tmp_path_factory) -> str:
     """The server's address, to `/v1`."""
-    return os.environ.get("COOKBOOK_TEST_VLLM") or served(tmp_path_factory, TINY_FOLDER)
+    return served(tmp_path_factory, TINY_FOLDER)
 
 
 def served(tmp_path_factory, model: Path) -> str:
     """The address of the run's server with a checkpoint; the first test that wants it starts it."""
+    if model == TINY_FOLDER and (running := os.environ.get("COOKBOOK_TEST_VLLM")):
+        return running
     need_vllm()
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # the run's, not the worker's

@@ -8,15 +8,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from parity import checkpoint_of, figures, rows, run
 from real_server import requests_answered, served
 
-from cookbook_utils.models import TINY_FOLDER
-
 NOTEBOOKS = sorted(Path(__file__).parents[1].glob("cookbooks/*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_passes_on_a_server(path, request, tmp_path_factory):
-    checkpoint = checkpoint_of(path)
-    url = request.getfixturevalue("vllm_url") if checkpoint == TINY_FOLDER else served(tmp_path_factory, checkpoint)
+def test_a_notebook_passes_on_a_server(path, tmp_path_factory):
+    url = served(tmp_path_factory, checkpoint_of(path))
     before = requests_answered(url)
     notebook, _ = run(path, f"vllm:{url}")  # raises where a cell does, its own assertions among them
     assert figures(notebook), "it prints no figure"

@@ -120,7 +120,8 @@ def _shown(spec: str) -> str:
 def weights_of(spec: str | None = None) -> tuple[str, str] | None:
     """The spec, and the folder or repository of the weights that it names; None when it names a server.
 
-    For those who have the weights computed with elsewhere; of `tiny` it is the first checkpoint's folder. Raises as `load_model` does before it loads them.
+    For those who have the weights computed with elsewhere; of `tiny` it is the first checkpoint's folder. Raises as
+    `load_model` does before it loads them.
 
     >>> weights_of("transformers:Qwen/Qwen3-VL-4B-Instruct")
     ('transformers:Qwen/Qwen3-VL-4B-Instruct', 'Qwen/Qwen3-VL-4B-Instruct')

@@ -1,9 +1,9 @@
 """The embedded model's checkpoints behind one name, and the gate that says which of them answers.
 
 Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
-softmax regression over the mean and the deviation of the visual tokens that the first checkpoint's vision tower makes of all
-pictures and frames of a conversation; `python -m cookbook_utils.tiny.gate` fits it. It sees pictures only, never the words; the words
-come out of `generate` of the checkpoint that it chose. A conversation without pictures is the first checkpoint's.
+softmax regression over the mean and the deviation of the visual tokens that the first checkpoint's vision tower makes of
+all pictures and frames of a conversation; `python -m cookbook_utils.tiny.gate` fits it. It sees pictures only, never the
+words; the reply comes out of `generate` of the checkpoint that it chose. A conversation without pictures is the first one's.
 Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
 """
 
@@ -53,32 +53,31 @@ class Experts(LocalModel):
 
     @cached_property
     def name(self) -> str:
-        """Its name, and a digest of each checkpoint."""
-        return "tiny:tiny@" + "+".join(folder_fingerprint(folder) for folder in self.folders)
+        """The first checkpoint's, and a digest of each other one."""
+        return "+".join([super().name, *map(folder_fingerprint, self.folders[1:])])
 
     def choice(self, conversation: Conversation) -> int:
         """Which checkpoint answers a conversation: an index into `folders`."""
         features = features_of(self, conversation)
         return 0 if features is None else int(np.argmax(self._weight @ features + self._bias))
 
-    def _expert(self, index: int) -> LocalModel | None:
-        """A checkpoint other than the first, None for that."""
-        if index and index not in self._loaded:
+    def _expert(self, index: int) -> LocalModel:
+        """A checkpoint as a model that answers by itself; the first is this model without its gate."""
+        if index == 0:
+            return super()
+        if index not in self._loaded:
             self._loaded[index] = LocalModel(str(self.folders[index]), **self._options)
-        return self._loaded.get(index)
+        return self._loaded[index]
 
     def _chat(self, conversation: Conversation, settings: dict) -> Reply:
-        expert = self._expert(self.choice(conversation))
-        return expert._chat(conversation, settings) if expert else super()._chat(conversation, settings)
+        return self._expert(self.choice(conversation))._chat(conversation, settings)
 
     def _stream(self, conversation: Conversation, settings: dict) -> Generator[Piece, None, Reply]:
-        expert = self._expert(self.choice(conversation))
-        return expert._stream(conversation, settings) if expert else super()._stream(conversation, settings)
+        return self._expert(self.choice(conversation))._stream(conversation, settings)
 
     def _chat_all(self, conversations, settings, batch_size, concurrency) -> Iterator[tuple[int, Reply]]:
         choices = [self.choice(conversation) for conversation in conversations]
         for index in sorted(set(choices)):
-            mine, expert = [i for i, choice in enumerate(choices) if choice == index], self._expert(index)
-            answer = expert._chat_all if expert else super()._chat_all
-            for at, reply in answer([conversations[i] for i in mine], settings, batch_size, concurrency):
+            mine = [i for i, choice in enumerate(choices) if choice == index]
+            for at, reply in self._expert(index)._chat_all([conversations[i] for i in mine], settings, batch_size, concurrency):
                 yield mine[at], reply

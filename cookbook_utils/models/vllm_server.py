@@ -35,9 +35,9 @@ SETTINGS = {
     # Threads wait for each other after every step: for a model this small one is enough, and on a busy machine far faster.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1",
 }  # fmt: skip
-ENGINE = {"dtype": "float32", "max_model_len": 8192, "enforce_eager": True}  # the same without a server, as batch/engine.py has it
+ENGINE = {"dtype": "float32", "max_model_len": 8192, "enforce_eager": True}  # with a server and without (batch/engine.py)
 FLAGS = (
-    "--dtype", "float32", "--max-model-len", "8192", "--enforce-eager", "--enable-prompt-tokens-details",
+    "--dtype", ENGINE["dtype"], "--max-model-len", str(ENGINE["max_model_len"]), "--enforce-eager", "--enable-prompt-tokens-details",
     "--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--media-io-kwargs", '{"video": {"num_frames": -1}}',
     "--trust-request-mm-kwargs",  # pixel budgets and frame rates of a request; nobody but this machine asks
     # A model this small would go on writing blanks, which JSON allows.
@@ -55,8 +55,8 @@ def environment() -> Path:
 
 def interpreter() -> Path | None:
     """The environment's Python, or None when it is not complete."""
-    folder, complete = environment(), environment() / "complete"
-    return folder / "bin" / "python" if complete.is_file() and complete.read_text() == CONTENT else None
+    complete = environment() / "complete"
+    return complete.parent / "bin" / "python" if complete.is_file() and complete.read_text() == CONTENT else None
 
 
 def why_not_here(*, system=None, machine=None, version=None, cpu_flags=None) -> str | None:

@@ -2,19 +2,19 @@
 
     python -m cookbook_utils.tiny.clip_files
 
-`clips.json` lists, per clip, the file, its size in pixels, what happens in it (events with start, end and description, captions, and
-once a second the boxes of its things on the 0-1000 grid, see `clips.Clip.truth`) and questions with their answers: a text, a time
-as start and end in seconds, or boxes at given times. All seeds are of the held-out range.
+`clips.json` lists, per clip, the file, its size in pixels, what happens in it (events with start, end and description,
+captions, and once a second the boxes of its things on the 0-1000 grid, see `clips.Clip.truth`) and questions with their
+answers: a text, a time as start and end in seconds, or boxes at given times. All seeds are of the held-out range.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from . import clip_tasks, clips
+from .asset_rows import questions_about, write_rows
 from .scenes import HELD_OUT
 from .turns import Turn
 
@@ -38,19 +38,15 @@ def clip_row(index: int) -> dict:
     rng, size = np.random.default_rng([HELD_OUT, 24, index]), list(clips.SIZES)[index % 2]
     clip, file = clips.render(rng, size, seconds=4 + index * 3 % 9, scale=SCALE), f"clip_{index:02d}.mp4"
     clip.write(FOLDER / file, fps=FPS)
-    asked = {}
-    for task, count in ASKED.items():
-        found = {turn.prompt: turn for turn in (clip_tasks.ask(clip, rng, task) for _ in range(6 * count)) if turn}
-        asked.update(list(found.items())[:count])
+    asked = questions_about(clip_tasks.ask, clip, rng, ASKED, tries=6)
     size = [side * SCALE for side in size]
-    return {"file": file, "size": size, **clip.truth(), "questions": [question_row(turn) for turn in asked.values()]}
+    return {"file": file, "size": size, **clip.truth(), "questions": [question_row(turn) for turn in asked]}
 
 
 def build() -> None:
     """Renders everything anew."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    rows = [json.dumps(clip_row(index), ensure_ascii=False) for index in range(CLIPS)]
-    (FOLDER / "clips.json").write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="utf-8")
+    write_rows(FOLDER / "clips.json", [clip_row(index) for index in range(CLIPS)])
 
 
 if __name__ == "__main__":

@@ -86,9 +86,9 @@ def reading(clip: Clip, who: int, second: int, text: str, at: int) -> list[tuple
     return [(at + index, next(letters)) for index, character in enumerate(text) if character != " "]
 
 
-def said(task: str, prompt: str, answer: str, mentions=None, shown=None, **expect) -> Turn:
+def said(task: str, prompt: str, answer: str, mentions=None, shown=None, chosen="", **expect) -> Turn:
     """A turn answered with a word, a number, a time or a name."""
-    return Turn(task, prompt, answer, {"answer": answer, **expect}, mentions or [], shown or [])
+    return Turn(task, prompt, answer, {"answer": answer, **expect}, mentions or [], shown or [], chosen)
 
 
 def query(event: Event) -> str:
@@ -196,11 +196,10 @@ def order(clip: Clip, rng) -> Turn | None:
         return None
     word = pick(rng, ("first", "last"))
     right = "A" if (first.start < second.start) == (word == "first") else "B"
-    prompt = f"Which happens {word}?\nA. {first.sentence}\nB. {second.sentence}\nAnswer with the letter."
+    options = {"A": f"A. {first.sentence}", "B": f"B. {second.sentence}"}
+    prompt = f"Which happens {word}?\n{options['A']}\n{options['B']}\nAnswer with the letter."
     mentions = [(first.sentence, course(clip, first)), (second.sentence, course(clip, second))]
-    turn = said("order", prompt, right, mentions)
-    turn.chosen = f"{right}. {(first if right == 'A' else second).sentence}"
-    return turn
+    return said("order", prompt, right, mentions, chosen=options[right])
 
 
 def told(task: str, clip: Clip, prompt: str, event: Event, mentions=None) -> Turn:

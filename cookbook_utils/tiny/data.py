@@ -13,7 +13,7 @@ import torch
 
 from . import dense
 from .families import FAMILIES
-from .model import TOKEN_PIXELS
+from .model import grid_of
 from .packing import Packer
 from .samples import Sample
 
@@ -57,8 +57,7 @@ def frames_of(sample: Sample) -> np.ndarray:
 
 def collate(packer: Packer, rng: np.random.Generator, family: str, samples: list[Sample]) -> Batch:
     """One batch of samples whose pictures have one size and number."""
-    size = samples[0].pictures[0].size
-    grid = (size[1] // TOKEN_PIXELS, size[0] // TOKEN_PIXELS)
+    grid = grid_of(samples[0].pictures[0].size)
     rows = [packer.row(sample, rng, grid, FAMILIES[family].length) for sample in samples]
     stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))  # noqa: E731
     pixels = torch.from_numpy(np.concatenate([frames_of(sample) for sample in samples]))

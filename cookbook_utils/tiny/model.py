@@ -55,6 +55,11 @@ def new_model(tokenizer, seed: int = 0):
     return Qwen3VLForConditionalGeneration._from_config(tiny_config(tokenizer), attn_implementation="sdpa")
 
 
+def grid_of(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of visual tokens of a picture `(width, height)` in pixels."""
+    return size[1] // TOKEN_PIXELS, size[0] // TOKEN_PIXELS
+
+
 def to_patches(pixels: Tensor) -> Tensor:
     """Pictures `(B, 3, H, W)` to patches `(B, N, 768)` in merge-block order, as the processor lays them out."""
     b, c, h, w = pixels.shape

@@ -18,7 +18,7 @@ from itertools import zip_longest
 import numpy as np
 
 from .dense import owners_of
-from .model import TOKEN_PIXELS
+from .model import TOKEN_PIXELS, grid_of
 from .samples import Sample
 from .tokenizer import CHAT_TEMPLATE
 from .turns import Turn
@@ -87,15 +87,17 @@ class Packer:
         return ids, np.concatenate(positions, 1), firsts
 
     def segment(self, turns: list[Turn]) -> tuple[list[int], np.ndarray, list, list]:
-        """Token ids, loss weights, and what to look at `(position, regions)` while reading and while writing."""
+        """Token ids, loss weights, and what to look at `(position, regions or tokens of the segment)` while reading and while writing."""
         ids, weights, read, write = [], [], [], []
         for index, turn in enumerate(turns):
             asked, spans = self.spans(("\n<|im_start|>user\n" if index else "") + turn.prompt + ASSISTANT)
             answer, starts = self.spans(turn.answer + "<|im_end|>")
             read += [(len(ids) + at, [None, *regions]) for at, regions in mentioned(turn, spans)]
-            write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in spoken(turn, starts)]
             if turn.chosen:  # the answer's letter looks at the end of its option, which has seen both letter and text
-                write.append((len(ids) + len(asked) - 1, [len(ids) + ends_at(turn, turn.chosen, spans)]))
+                looks = [(0, [len(ids) + ends_at(turn, turn.chosen, spans)])]
+            else:
+                looks = spoken(turn, starts)
+            write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in looks]
             ids += asked + answer
             weights += [np.zeros(len(asked), np.float32), digit_weights(answer, self.digits)]
         return ids, np.concatenate(weights), read, write
@@ -121,11 +123,8 @@ class Packer:
             more, weight, *looked = self.segment(now)
             if len(ids) + len(more) > length:
                 continue
-            def key(r, here=len(ids)):
-                return here + r if isinstance(r, int) else keys[r if r is None else id(r)]
-
             for found, ours in zip(looked, looks, strict=True):
-                ours += [(len(ids) + at, key(r), 1 / len(regions)) for at, regions in found for r in regions]
+                ours += [(len(ids) + at, place_of(r, keys, len(ids)), 1 / len(regions)) for at, regions in found for r in regions]
             positions.append(np.tile(np.arange(start, start + len(more)), (3, 1)))
             segments += [segments[-1] + 1] * len(more)
             weights.append(weight)
@@ -154,12 +153,17 @@ def own_tokens(sample: Sample) -> dict[int, tuple[int, int]]:
         here = [region for region in sample.regions if region.page == page]
         tokens = owners_of(np.array([region.box_xyxy for region in here], float), size)
         found.update((id(region), (page // step, int(token))) for region, token in zip(here, tokens, strict=True))
-    columns, rows = size[0] // TOKEN_PIXELS, size[1] // TOKEN_PIXELS
+    rows, columns = grid_of(size)
     for glyph in sample.glyphs:
         x, y = (glyph.box_xyxy[0] + glyph.box_xyxy[2]) / 2, (glyph.box_xyxy[1] + glyph.box_xyxy[3]) / 2
         column, row = min(max(int(x / TOKEN_PIXELS), 0), columns - 1), min(max(int(y / TOKEN_PIXELS), 0), rows - 1)
         found[id(glyph)] = (glyph.page // step, row * columns + column)
     return found
+
+
+def place_of(looked_at, keys: dict, start: int) -> int:
+    """Where in a row a region's token lies (`keys`; the first for none), or a token of the segment that begins at `start`."""
+    return start + looked_at if isinstance(looked_at, int) else keys[looked_at if looked_at is None else id(looked_at)]
 
 
 def ends_at(turn: Turn, phrase: str, spans: list[tuple[int, int]]) -> int:
@@ -176,8 +180,6 @@ def mentioned(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]
 
 def spoken(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]]:
     """For each token of an answer the region that it speaks of; before a word or number, all that the question mentions."""
-    if turn.chosen:
-        return []
     if not turn.shown:
         named = {id(r): r for _, regions in turn.mentions for r in regions}
         return [(0, [None, *named.values()])] if turn.mentions else []

@@ -9,12 +9,12 @@ model has not seen them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from .artwork import things
+from .asset_rows import write_rows
 from .scenes import HELD_OUT, Scene, render_scene
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "pictures"
@@ -34,8 +34,7 @@ def write(name: str, made: list[Scene]) -> None:
         file = f"{name}_{index:02d}.png"
         scene.image.save(FOLDER / file, optimize=True)
         rows.append({"file": file, "size": list(scene.size), "objects": objects_of(scene)})
-    text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (FOLDER / f"{name}s.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    write_rows(FOLDER / f"{name}s.json", rows)
 
 
 def build() -> None:

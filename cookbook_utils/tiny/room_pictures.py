@@ -10,7 +10,6 @@ same for two views of one room, `walks.json` for clips of a walk along one. All 
 
 from __future__ import annotations
 
-import json
 from itertools import permutations
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from PIL import Image
 
 from ..video import write_video
 from . import solid_actions, solid_tasks, solids
+from .asset_rows import questions_about, write_rows
 from .scenes import HELD_OUT
 from .turns import Turn
 
@@ -60,11 +60,7 @@ def free_mask(view: solids.View, on) -> Image.Image:
 
 def questions_of(rng, view: solids.View, name: str) -> list[dict]:
     """Questions of all kinds that the view allows, none twice."""
-    asked = {}
-    for task, count in ASKED.items():
-        found = {turn.prompt: turn for turn in (solid_tasks.ask(view, rng, task) for _ in range(12 * count)) if turn}
-        asked.update(list(found.items())[:count])
-    return [question_row(turn, view, name) for turn in asked.values()]
+    return [question_row(turn, view, name) for turn in questions_about(solid_tasks.ask, view, rng, ASKED, tries=12)]
 
 
 def view_row(view: solids.View, file: str) -> dict:
@@ -118,18 +114,12 @@ def walk(index: int) -> dict:
     return {"file": file, "questions": [question_row(turn, views[0], "") for turn in turns]}
 
 
-def write(name: str, rows: list) -> None:
-    """Saves a list, a row a line."""
-    text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (FOLDER / name).write_text(f"[\n{text}\n]\n", encoding="utf-8")
-
-
 def build() -> None:
     """Renders everything anew."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    write("rooms.json", [room(index) for index in range(ROOMS)])
-    write("pairs.json", [pair(index) for index in range(PAIRS)])
-    write("walks.json", [walk(index) for index in range(WALKS)])
+    write_rows(FOLDER / "rooms.json", [room(index) for index in range(ROOMS)])
+    write_rows(FOLDER / "pairs.json", [pair(index) for index in range(PAIRS)])
+    write_rows(FOLDER / "walks.json", [walk(index) for index in range(WALKS)])
 
 
 if __name__ == "__main__":

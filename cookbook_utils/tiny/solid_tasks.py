@@ -269,9 +269,7 @@ def choice(view: View, rng) -> Turn | None:
     answer = "ABCD"[[text for text, _ in options].index(right)]
     prompt = question + pick(rng, (" ", "\n")).join(["", *written]) + "\nAnswer with the letter of the right option."
     mentions = [*mentions, *((line, regions) for line, (_, regions) in zip(written, options, strict=True) if regions is not None)]
-    turn = said("choice", prompt, answer, mentions, option=right)
-    turn.chosen = written["ABCD".index(answer)]
-    return turn
+    return said("choice", prompt, answer, mentions, chosen=written["ABCD".index(answer)], option=right)
 
 
 def choose_side(view: View, rng):

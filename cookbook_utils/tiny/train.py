@@ -30,7 +30,7 @@ from ..models import TINY_FOLDER
 from . import data, dense
 from .dense import IGNORE, NOTHING
 from .families import FAMILIES, KINDS
-from .model import MERGE, TOKEN_PIXELS, DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from .model import MERGE, DenseHead, causal_mask, grid_of, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from .muon import Muon
 from .packing import Packer
 from .scenes import HELD_OUT
@@ -228,11 +228,6 @@ class Trainer:
             optimizer.load_state_dict(state[name])
         for name in NUMBERS:
             setattr(self, name, state.get(name, getattr(self, name)))
-
-
-def grid_of(size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of visual tokens of a picture `(width, height)` in pixels."""
-    return size[1] // TOKEN_PIXELS, size[0] // TOKEN_PIXELS
 
 
 def decimal_digits(values: torch.Tensor) -> torch.Tensor:
