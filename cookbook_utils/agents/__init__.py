@@ -7,6 +7,8 @@
     android.py       a phone over adb
     still.py         a plain screenshot on which actions are only drawn
     loop.py          the loop itself, and the one function that makes its messages
+    thinking.py      a picture looked at closer and closer, until a question is answered
+    image_search.py  pictures like a picture: a local index, and the web
     record.py        what happened: kept, drawn, replayed
     safety.py        what needs a person's consent
     miniwob.py       the MiniWoB++ tasks; phone.py: a phone of our own, phone_goals.py what to do on it
@@ -19,10 +21,12 @@ Names are loaded when they are first used; playwright and adbutils only by the e
 from importlib import import_module
 
 _MODULE_OF = {
-    "Android": "android", "Browser": "browser", "Chromium": "chromium", "Environment": "environment", "MiniWob": "miniwob",
-    "Phone": "phone", "Record": "record", "Risk": "safety", "Step": "record", "Still": "still", "Target": "environment",
-    "ToolError": "schemas", "TouchScreen": "touch", "draw_action": "record", "run": "loop", "step_messages": "loop",
-    "tool_prompt": "schemas", "tool_schemas": "schemas", "validate_call": "schemas",
+    "Android": "android", "Browser": "browser", "Chromium": "chromium", "Environment": "environment",
+    "ImageIndex": "image_search", "Look": "thinking", "MiniWob": "miniwob", "Phone": "phone", "Record": "record", "Risk": "safety",
+    "Step": "record", "Still": "still", "Target": "environment", "Thought": "thinking", "ToolError": "schemas",
+    "TouchScreen": "touch", "WebSearch": "image_search", "draw_action": "record", "run": "loop", "step_messages": "loop",
+    "think": "thinking", "thinking_messages": "thinking", "tool_prompt": "schemas", "tool_schemas": "schemas",
+    "validate_call": "schemas", "zoom_in": "thinking",
 }  # fmt: skip
 
 __all__ = list(_MODULE_OF)

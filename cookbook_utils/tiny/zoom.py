@@ -6,8 +6,8 @@ box of the thing, gets the crop as the tool's answer, and reads it; on a huge th
 first crop, and the model zooms again, into the crop. What can be seen at once is answered at once.
 
 `make` gives the first answers; `make_zoomed` and `make_zoomed_twice` the answers after one crop and after two. There,
-`Sample.between` holds what the chat template writes between the pictures, by way of `conversation`, which is the one
-place where messages are made: a notebook's loop calls it too.
+`Sample.between` holds what the chat template writes between the pictures; the messages are those of the loop that a notebook
+runs (`agents/thinking.py`).
 
 Units: pixels of the large picture at scale 1 for the layout, pixels of what the model sees (`view`) for regions and glyphs,
 0-1000 of the picture that `img_idx` names for calls. Sources: Qwen3-VL's think-with-images cookbook and Qwen-Agent (the tool).
@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..agents.schemas import ToolError, tool_schemas, validate_call
-from ..coordinates import image_tokens, to_grid, to_pixels
+from ..agents.schemas import tool_schemas
+from ..agents.thinking import ZOOM as TOOL
+from ..agents.thinking import thinking_messages, window, zoom_in
+from ..coordinates import image_tokens, to_grid
 from .artwork import things
 from .clip_parts import Look, place_letters, write_letters
 from .samples import Sample
@@ -37,12 +39,9 @@ if TYPE_CHECKING:
 
 SIZES = {(256, 256): 3, (320, 256): 2}
 KINDS = (*(thing.name for thing in things()), "tag", "sticker")
-TOOL = "image_zoom_in_tool"
 TOOLS = tool_schemas(TOOL)
 TIMES = 4  # a large picture's sides, in sides of the view
 BUDGET = 16_384, 81_920  # pixels of a view, at least and at most, as in the embedded model's processor
-MARGIN = 0.06  # of a box's sides, kept around it by the tool
-MOST = 5  # times that one call enlarges at most
 QUESTIONS = 6
 
 FACES = ("DejaVuSans-Bold", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans")
@@ -57,57 +56,12 @@ PAPERS = (
 )
 
 
-# --- the conversation and the tool -----------------------------------------------------------
+# --- the conversation, and what the model sees -----------------------------------------------
 
 
 def conversation(question: str, picture, calls_and_crops: Iterable[tuple[dict, object]] = ()) -> list[dict]:
-    """The messages of a question about a picture, after the calls that were made and the crops that came back.
-
-    calls_and_crops: arguments of `image_zoom_in_tool` with the picture that it gave. Declare `TOOLS` beside the messages.
-
-    >>> [message["role"] for message in conversation("What?", "a.png", [({"bbox_2d": [0, 0, 9, 9]}, "b.png")])]
-    ['user', 'assistant', 'tool']
-    """
-    messages = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": question}]}]
-    for arguments, crop in calls_and_crops:
-        call = {"type": "function", "function": {"name": TOOL, "arguments": arguments}}
-        messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        messages.append({"role": "tool", "content": [{"type": "image", "image": crop}]})
-    return messages
-
-
-def zoom_in(pictures: list[Image.Image], arguments: dict) -> Image.Image:
-    """Does what `image_zoom_in_tool` does: cuts a box out of one of the conversation's pictures, and enlarges it.
-
-    pictures: the first one and the crops so far; arguments: as the model wrote them. The crop has a small margin and the
-    proportions of the picture, is a fifth of its sides at least, and twice as large as what the model will see of it.
-    Raises ToolError, whose text is an answer to the model, for arguments that cannot be carried out.
-
-    >>> zoom_in([Image.new("RGB", (1024, 1024))], {"label": "tag", "bbox_2d": [100, 100, 200, 180], "img_idx": 0}).size
-    (512, 512)
-    """
-    clean = validate_call(TOOL, arguments, [TOOL])
-    index = clean.get("img_idx", 0)
-    if index >= len(pictures):
-        raise ToolError(f"img_idx must be a picture's number from 0 to {len(pictures) - 1}, got {index}")
-    picture = pictures[index]
-    width, height = view_size(picture.size)
-    region = window(to_pixels(clean["bbox_2d"], picture.size), picture.size)
-    return picture.resize((2 * width, 2 * height), Image.Resampling.BICUBIC, box=region)
-
-
-def window(box, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The part of a picture that the tool cuts out for a box, both in pixels.
-
-    >>> [round(edge) for edge in window((100, 100, 300, 200), (1000, 500))]
-    [88, 94, 312, 206]
-    """
-    x1, y1, x2, y2 = (float(edge) for edge in box)
-    share = max((x2 - x1) / size[0], (y2 - y1) / size[1]) * (1 + 2 * MARGIN)
-    share = min(max(share, 1 / MOST), 1.0)
-    w, h = share * size[0], share * size[1]
-    left, top = (min(max(c - s / 2, 0.0), side - s) for c, s, side in (((x1 + x2) / 2, w, size[0]), ((y1 + y2) / 2, h, size[1])))
-    return left, top, left + w, top + h
+    """`thinking_messages` of calls of the zoom tool alone: their arguments with the pictures that it gave."""
+    return thinking_messages(question, picture, [({"name": TOOL, "arguments": made}, crop) for made, crop in calls_and_crops])
 
 
 def view_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cookbook_utils.agents import thinking
 from cookbook_utils.agents.schemas import ToolError
 from cookbook_utils.coordinates import iou, to_grid
 from cookbook_utils.models import TINY_FOLDER
@@ -48,14 +49,14 @@ def first_sight(large):
 def test_a_window_holds_its_box_lies_in_the_picture_and_has_its_proportions(box, reason):
     for size in ((1000, 1000), (1280, 1024), (400, 900)):
         pixels = np.multiply(box, np.resize(size, 4)) / 1000
-        x1, y1, x2, y2 = zoom.window(pixels, size)
+        x1, y1, x2, y2 = thinking.window(pixels, size)
         assert (
             -1e-6 <= x1 <= pixels[0]
             and -1e-6 <= y1 <= pixels[1]
             and pixels[2] <= x2 <= size[0] + 1e-6
             and pixels[3] <= y2 <= size[1] + 1e-6
         )
-        assert (x2 - x1) / (y2 - y1) == pytest.approx(size[0] / size[1]) and (x2 - x1) >= size[0] / zoom.MOST - 1e-6
+        assert (x2 - x1) / (y2 - y1) == pytest.approx(size[0] / size[1]) and (x2 - x1) >= size[0] / thinking.MOST - 1e-6
 
 
 def test_the_tool_gives_what_lies_in_the_box():
@@ -64,7 +65,7 @@ def test_the_tool_gives_what_lies_in_the_box():
     crop = zoom.zoom_in([picture], {"label": "red", "bbox_2d": [250, 250, 500, 500], "img_idx": 0})
     red = np.asarray(crop)[..., 1] < 128
     assert crop.size == (640, 512) and zoom.view_size(crop.size) == (320, 256)
-    assert red.mean() == pytest.approx(1 / (1 + 2 * zoom.MARGIN) ** 2, abs=0.02) and red[256, 320] and not red[5, 5]
+    assert red.mean() == pytest.approx(1 / (1 + 2 * thinking.MARGIN) ** 2, abs=0.02) and red[256, 320] and not red[5, 5]
     again = zoom.zoom_in([picture, crop], {"label": "red", "bbox_2d": [400, 400, 600, 600], "img_idx": 1})
     assert again.size == crop.size and (np.asarray(again)[..., 1] < 128).all()
 
