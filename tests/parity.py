@@ -21,7 +21,10 @@ from nbclient import NotebookClient
 from notebook_rules import HOW_GOOD, section
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {"3d_grounding", "spatial_understanding"}  # a server has one checkpoint, these notebooks' is that of the rooms
+CHECKPOINTS = {  # a server has one; these notebooks need another than the pictures'
+    "3d_grounding": "tiny_rooms", "spatial_understanding": "tiny_rooms", "video_understanding": "tiny_clips",
+    "think_with_images": "tiny_zoom",
+}  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.]*\w)%?")
 HEAD = """# The same notebooks, in one process and on a server
 
@@ -34,7 +37,7 @@ float32 and choose the likeliest token, so figures differ only where two tokens 
 
 def checkpoint_of(path: Path) -> Path:
     """The folder of the checkpoint that a server of a notebook needs; in one process the model chooses by itself."""
-    return ROOT / "assets" / ("tiny_rooms" if path.stem in ROOMS else "tiny")
+    return ROOT / "assets" / CHECKPOINTS.get(path.stem, "tiny")
 
 
 def run(path: Path, spec: str, timeout_s: int = 1800) -> tuple[nbformat.NotebookNode, float]:

@@ -40,7 +40,7 @@ SHORTEST, LONGEST = 2, 12  # seconds
 EXTENT = (45, 80)  # longer side of a thing, pixels
 SPEED = 40  # pixels a second at most
 SEEN = 0.3  # share of a thing's box inside the frame from which on it counts as seen
-QUESTIONS = 6
+QUESTIONS = 12  # asked about a clip; as many as fit into a row are trained on
 
 MIDDLE = {"move": 0.4, "change": 0.2, "grow": 0.14, "shrink": 0.14, "turn": 0.12}  # what may happen to a thing that is there
 COMES, GOES, AT_ONCE = ("enter", "enter", "appear"), ("leave", "leave", "disappear"), ("appear", "disappear", "change")

@@ -66,9 +66,9 @@ FAMILIES = {
     "walks": Family(solid_actions.make_walk, {(128, 128): 1}, 320, solids.KINDS),
     "clips": Family(clips.make, clips.SIZES, 512, clips.KINDS, clip_length),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
-    "zoom": Family(zoom.make, zoom.SIZES, 672, zoom.KINDS),
-    "zoom_once": Family(zoom.make_zoomed, zoom.SIZES, 736, zoom.KINDS),
-    "zoom_twice": Family(zoom.make_zoomed_twice, zoom.SIZES, 864, zoom.KINDS),
+    "zoom": Family(zoom.make, zoom.SIZES, 384, zoom.KINDS),
+    "zoom_once": Family(zoom.make_zoomed, zoom.SIZES, 288, zoom.KINDS),
+    "zoom_twice": Family(zoom.make_zoomed_twice, zoom.SIZES, 384, zoom.KINDS),
     "screens": Family(screens.make, screens.SIZES, 448, screens.KINDS, unseen=screens.make_unseen),
 }
 # Classes of the dense heads: the kinds of all families in their order, with "nothing" behind the pictures' things.

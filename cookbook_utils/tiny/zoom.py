@@ -42,7 +42,7 @@ KINDS = (*(thing.name for thing in things()), "tag", "sticker")
 TOOLS = tool_schemas(TOOL)
 TIMES = 4  # a large picture's sides, in sides of the view
 BUDGET = 16_384, 81_920  # pixels of a view, at least and at most, as in the embedded model's processor
-QUESTIONS = 6
+QUESTIONS = 8  # asked about a picture; as many as fit into a row are trained on
 
 FACES = ("DejaVuSans-Bold", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans")
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
