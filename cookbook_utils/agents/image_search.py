@@ -7,8 +7,8 @@ Both are functions of a picture that return text, as the model reads it.
 
 `ImageIndex` compares what the embedded model's vision tower makes of the pictures: their visual tokens, each counted by how
 much it differs from those at the picture's border, so that a thing counts and its background does not. That runs anywhere
-and finds the artwork of the embedded model's world; for photographs give an `embed` of your own. torch and transformers are
-imported with the first picture.
+and finds the artwork of the embedded model's world where it fills the picture, in the index as in what is searched for; for
+photographs give an `embed` of your own. torch and transformers are imported with the first picture.
 
 `WebSearch` sends the picture to Google Cloud Vision's web detection, the one public interface that takes a picture itself
 rather than its address. Source: https://cloud.google.com/vision/docs/detecting-web

@@ -1,9 +1,10 @@
 """The embedded model's checkpoints behind one name, and the gate that says which of them answers.
 
 Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
-softmax regression over the mean and the deviation of the visual tokens that the first checkpoint's vision tower makes of
-all pictures and frames of a conversation; `python -m cookbook_utils.tiny.gate` fits it. It sees pictures only, never the
-words; the reply comes out of `generate` of the checkpoint that it chose. A conversation without pictures is the first one's.
+softmax regression over what the first checkpoint's vision tower makes of all pictures and frames of a conversation (mean and
+deviation of the visual tokens), how many of them are a video's, and whether tools are declared. It never sees the words.
+`python -m cookbook_utils.tiny.gate` fits it; the reply comes out of `generate` of the checkpoint that it chose. A
+conversation without pictures is the first one's.
 Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
 """
 
@@ -21,11 +22,14 @@ from .messages import Conversation
 from .reply import Reply
 from .stream import Piece
 
-GATE = "gate.json"  # beside the first checkpoint: folders beside it, weight (folders, 2 C), bias (folders,)
+GATE = "gate.json"  # beside the first checkpoint: folders beside it, weight (folders, 2 C + 2), bias (folders,)
 
 
 def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | None:
-    """What a gate sees of a conversation, `(2 C,)`: mean and standard deviation of its visual tokens; None without pictures."""
+    """What a gate sees of a conversation, `(2 C + 2,)`; None without pictures.
+
+    Mean and standard deviation of its visual tokens, the share of them that are a video's, and 1 where tools are declared.
+    """
     if not [*conversation.parts("image"), *conversation.parts("video")]:
         return None
     inputs, tokens = model._inputs([conversation]), []
@@ -33,8 +37,9 @@ def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | N
         for pixels, grid in (("pixel_values", "image_grid_thw"), ("pixel_values_videos", "video_grid_thw")):
             if pixels in inputs:
                 tokens.append(model.network.model.visual(inputs[pixels], grid_thw=inputs[grid], return_dict=True).pooler_output)
+    of_videos = len(tokens[-1]) / sum(map(len, tokens)) if "pixel_values_videos" in inputs else 0.0
     tokens = torch.cat(tokens).float()  # (M, C)
-    return torch.cat([tokens.mean(0), tokens.std(0)]).cpu().numpy()
+    return np.array([*tokens.mean(0).tolist(), *tokens.std(0).tolist(), of_videos, float(bool(conversation.tools))])
 
 
 class Experts(LocalModel):

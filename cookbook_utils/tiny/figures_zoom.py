@@ -80,7 +80,7 @@ def questions(count: int) -> Run:
         run["with_tool"].append(ZoomCase(large, turn, shown, tools=zoom.TOOLS, zooms=zooms))
         run["without_tool"].append(ZoomCase(large, turn, shown, zooms=zooms))
         others = {"missing": zoom_tasks.ask_missing(sight, rng), "whether": zoom_tasks.ask_whether(sight, rng)}
-        scene = zoom_tasks.ask_scene(sight, shown[0]["image"], rng)
+        scene = zoom_tasks.ask_scene(sight, zoom.seen_as(large.picture), rng)
         if scene and scene.task != "locate_absent":
             others["locate" if scene.task == "locate_name" else "things"] = scene
         for name, asked in others.items():

@@ -3,13 +3,15 @@
     python -m cookbook_utils.tiny.gate
 
 Softmax regression with weight decay, over samples of the families that each checkpoint was trained on. To the first
-checkpoint's belong flat colours, gradients and noise as well, which are nobody's, so that the others are asked only about what they
-know. Fitted on seeds of the training's range, measured on held-out ones; written to `gate.json` beside the first checkpoint.
+checkpoint's belong flat colours, gradients and noise as well, which are nobody's, so that the others are asked only about
+what they know. Fitted on seeds of the training's range, measured on held-out ones; written to `gate.json` beside the first
+checkpoint.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,13 +22,13 @@ from ..models import TINY_FOLDER
 from ..models.experts import GATE, features_of
 from ..models.local import LocalModel
 from ..models.messages import Conversation, question, read_messages
+from . import solids, zoom, zoom_tasks
 from .families import FAMILIES, picture
 from .scenes import HELD_OUT
 from .solid_actions import FRAME_S, make_walk
-from .solids import SIZES, render
 
-FOLDERS = ("tiny", "tiny_rooms")  # a class each
-FIT, MEASURED, OFTEN = 160, 60, 5  # rooms; pictures to one of them, since they vary more; of clips a quarter as many
+FIT, MEASURED = 160, 60  # rooms
+OFTEN, SELDOM = 5, 4  # pictures to one room, since they vary more; rooms to one walk
 DECAY = 3e-3
 
 
@@ -40,22 +42,38 @@ def plain(rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(corners[:1, :1] if kind else corners).resize((width, height), Image.Resampling.BILINEAR)
 
 
-def conversation(images=(), video=None) -> Conversation:
-    fps = 1 / FRAME_S if video else None
-    return read_messages(question("What is there?", images, video, system=None, fps=fps, num_frames=None))
+def conversation(images=(), video=None, fps=None, tools=None) -> Conversation:
+    return read_messages(question("What is there?", images, video, system=None, fps=fps, num_frames=None), tools=tools)
+
+
+def of_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
+    sizes = list(FAMILIES["pictures"].sizes)
+    made = [conversation(picture(rng, sizes[int(rng.integers(len(sizes)))]).pictures[0]) for _ in range(OFTEN)]
+    return made if index % SELDOM else [*made, conversation(plain(rng))]
+
+
+def of_rooms(rng: np.random.Generator, index: int) -> list[Conversation]:
+    made = [conversation(solids.render(rng, list(solids.SIZES)[index % len(solids.SIZES)], scale=1 + index % 2).image)]
+    return made if index % SELDOM else [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
+
+
+def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
+    """At first sight and after a zoom, always with the tool: without it they look much like any picture."""
+    large = zoom.render(rng, list(zoom.SIZES)[index % 2])
+    sight = zoom_tasks.Sight(large, (0, 0, *large.size))
+    crop = zoom.zoom_in([large.picture], sight.arguments(min(sight.details)))
+    seen = [zoom.seen_as(picture) for picture in (large.picture, crop)]
+    return [conversation(seen[0], tools=zoom.TOOLS), conversation(seen, tools=zoom.TOOLS)]
+
+
+KNOWN = {"tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_zoom": of_large_pictures}  # what each checkpoint was trained on
+FOLDERS = tuple(KNOWN)  # a class each
 
 
 def samples(seed: int, count: int) -> list[tuple[int, Conversation]]:
     """Conversations with the index of the checkpoint that knows their pictures."""
-    made, sizes, shapes = [], list(FAMILIES["pictures"].sizes), list(SIZES)
-    for index in range(count):
-        rng = np.random.default_rng([seed, 31, index])
-        made += [(0, conversation(picture(rng, sizes[int(rng.integers(len(sizes)))]).pictures[0])) for _ in range(OFTEN)]
-        made.append((1, conversation(render(rng, shapes[index % len(shapes)], scale=1 + index % 2).image)))
-        if index % 4 == 0:
-            made.append((0, conversation(plain(rng))))
-            made.append((1, conversation(video=make_walk(rng).pictures)))
-    return made
+    rngs = [np.random.default_rng([seed, 31, index]) for index in range(count)]
+    return [(who, made) for index, rng in enumerate(rngs) for who, known in enumerate(KNOWN.values()) for made in known(rng, index)]
 
 
 def fit(features: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,8 +104,7 @@ def main() -> None:
     fitted, measured = samples(0, FIT), samples(HELD_OUT, MEASURED)
     features, held_out = (np.stack([features_of(model, one) for _, one in some]) for some in (fitted, measured))
     weight, bias = fit(features, np.array([index for index, _ in fitted]))
-    gate = {"folders": list(FOLDERS), "weight": weight.round(6).tolist(), "bias": bias.round(6).tolist()}
-    (TINY_FOLDER / GATE).write_text(json.dumps(gate) + "\n", encoding="utf-8")
+    write(TINY_FOLDER, weight, bias)
     right = (held_out @ weight.T + bias).argmax(1) == np.array([index for index, _ in measured])
     print(f"right checkpoint for {right.sum()} of {len(right)} held-out conversations, fitted on {len(fitted)}")
 

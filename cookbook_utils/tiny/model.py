@@ -202,7 +202,8 @@ class DenseHead(nn.Module):
     Outputs: kind per patch `(B, N, K)`; per token the kind `(B, M, K)`, the hundreds, tens and ones
     digit of the region's four box edges on the 0-1000 grid `(B, M, 4, 3, 10)`, the edges as plain
     numbers, 0-1 `(B, M, 4)`, the logit `(B, M)` that the token stands for a whole region (nearest
-    to its centre), and the region's place in the picture's order `(B, M, 16)`. `characters(patches)`: what is written in the halves of each patch `(B, N, 2, L)`.
+    to its centre), and the region's place in the picture's order `(B, M, 16)`. `characters(patches)`: what is written in the halves of each patch `(B, N, 2, L)`;
+    `characters_of_tokens(tokens)`: the same, told from the visual token that has the patch.
     `space(tokens)`: the region's 3D box as plain numbers `(B, M, 9)` and as sign, ones, tenths and hundredths `(B, M, 9, 4, 10)`.
     """
 
@@ -216,6 +217,7 @@ class DenseHead(nn.Module):
         self.order = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, ORDERS))
         self.metres = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 9 + 360))
         self.letters = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, 2 * letters))
+        self.token_letters = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, MERGE**2 * 2 * letters))
 
     def forward(self, patches: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         digits = self.digits(tokens).view(*tokens.shape[:2], 4, 3, 10)
@@ -223,6 +225,10 @@ class DenseHead(nn.Module):
 
     def characters(self, patches: Tensor) -> Tensor:
         return self.letters(patches).unflatten(-1, (2, -1))
+
+    def characters_of_tokens(self, tokens: Tensor) -> Tensor:
+        said = self.token_letters(tokens).unflatten(-1, (MERGE**2, 2, -1))  # (B, M, 4, 2, L)
+        return said.flatten(1, 2)
 
     def space(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         numbers, digits = self.metres(tokens).split((9, 360), -1)

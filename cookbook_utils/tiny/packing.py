@@ -13,6 +13,7 @@ for each token of an answer. The first token of a row stands for "nothing here".
 from __future__ import annotations
 
 import json
+import re
 from itertools import zip_longest
 
 import numpy as np
@@ -27,13 +28,22 @@ SYSTEM = "You are a helpful assistant."
 ASSISTANT = "<|im_end|>\n<|im_start|>assistant\n"
 
 
-def digit_weights(ids: list[int], digits: set[int]) -> np.ndarray:
-    """Loss weights of an answer: the ones digit of a coordinate counts a quarter, very short answers count more."""
-    weights = np.ones(len(ids), np.float32) * (3.0 if len(ids) <= 4 else 1.0)
-    for i in range(1, len(ids)):
-        ends = i + 1 == len(ids) or ids[i + 1] not in digits
-        if ids[i] in digits and ids[i - 1] in digits and ends:
-            weights[i] = 0.25
+COORDINATES = re.compile(r"""\[[-\d., ]+\]|data-bbox="[\d ]+"|\(\d+(?:, ?\d+)+\)""")  # in JSON, in QwenVL HTML and Markdown
+FINE = 0.25  # what the last digit of a coordinate counts
+
+
+def token_weights(answer: str, spans: list[tuple[int, int]]) -> np.ndarray:
+    """Loss weights of an answer's tokens, which cover `spans` of its characters; very short answers count more.
+
+    The last digit of a coordinate of two digits or more counts a quarter: it is finer than what can be seen. In a code, a
+    time or a price it counts like any other.
+
+    >>> token_weights('[12, 7] 34', [(i, i + 1) for i in range(10)]).tolist()
+    [1.0, 1.0, 0.25, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    weights = np.ones(len(spans), np.float32) * (3.0 if len(spans) <= 4 else 1.0)
+    last = {found.start() + number.end() - 1 for found in COORDINATES.finditer(answer) for number in re.finditer(r"\d+\d", found[0])}
+    weights[[start in last and end == start + 1 for start, end in spans]] = FINE
     return weights
 
 
@@ -44,7 +54,6 @@ class Packer:
         self.tokenizer = tokenizer
         self.pads = {name: tokenizer.convert_tokens_to_ids(f"<|{name}_pad|>") for name in ("image", "video")}
         self.pad = tokenizer.pad_token_id
-        self.digits = set(tokenizer.convert_tokens_to_ids(list("0123456789")))
         self.headers: dict[str, str] = {}
 
     def encode(self, text: str) -> list[int]:
@@ -99,7 +108,7 @@ class Packer:
                 looks = spoken(turn, starts)
             write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in looks]
             ids += asked + answer
-            weights += [np.zeros(len(asked), np.float32), digit_weights(answer, self.digits)]
+            weights += [np.zeros(len(asked), np.float32), token_weights(turn.answer, starts)]
         return ids, np.concatenate(weights), read, write
 
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:

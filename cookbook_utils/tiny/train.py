@@ -112,7 +112,7 @@ class Trainer:
             "thing_right": right,
         }
         if targets.glyphs is not None:
-            losses.update(self.letter_losses(targets.glyphs.to(self.device), patches))
+            losses.update(self.letter_losses(targets.glyphs.to(self.device), patches, tokens))
         if targets.space is not None:
             losses.update(self.space_losses(targets.space.to(self.device), tokens))
         return losses
@@ -132,13 +132,17 @@ class Trainer:
             "centre_right": (off < 0.1).float().mean(),
         }
 
-    def letter_losses(self, written: torch.Tensor, patches) -> dict[str, torch.Tensor]:
-        """Characters count as much as all of the empty patches together."""
-        said = self.head.characters(patches).float().flatten(0, 2)
-        each, something = F.cross_entropy(said, written.flatten(), reduction="none"), written.flatten() > 0
-        with torch.no_grad():
-            right = ((said.argmax(-1) == written.flatten()) & something).sum() / something.sum()
-        return {"letters": each[something].mean() + each[~something].mean(), "letters_right": right}
+    def letter_losses(self, written: torch.Tensor, patches, tokens) -> dict[str, torch.Tensor]:
+        """Told from patches and from tokens; characters count as much as all of the empty patches together."""
+        written, losses = written.flatten(), {}
+        something = written > 0
+        for name, said in (("letters", self.head.characters(patches)), ("token_letters", self.head.characters_of_tokens(tokens))):
+            said = said.float().flatten(0, 2)
+            each = F.cross_entropy(said, written, reduction="none")
+            losses[name] = each[something].mean() + each[~something].mean()
+            with torch.no_grad():
+                losses[f"{name}_right"] = ((said.argmax(-1) == written) & something).sum() / something.sum()
+        return losses
 
     def text_losses(self, batch: data.Batch, tokens, deep) -> dict[str, torch.Tensor]:
         ids, language, config = batch.ids.to(self.device), self.model.model.language_model, self.model.config
@@ -160,7 +164,7 @@ class Trainer:
         with_text = self.step >= self.args.vision_steps
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
-        total = total + 0.5 * losses["order"] + losses.get("letters", 0.0)
+        total = total + 0.5 * losses["order"] + losses.get("letters", 0.0) + losses.get("token_letters", 0.0)
         total = total + losses.get("space", 0.0) * 2 + losses.get("metres", 0.0) * 0.5
         if with_text:
             looking = (losses["read"] + losses["write"]) * self.args.look_weight
@@ -175,7 +179,7 @@ class Trainer:
         self.step += 1
         self.samples += len(batch.ids)
         figures = {name: float(value.detach()) for name, value in losses.items()}
-        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right", "centre_right") if name in figures}
+        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right", "token_letters_right", "centre_right") if name in figures}
         return {**figures, **own} if len(self.mix.weights) > 1 else figures
 
     def parameters(self):

@@ -45,7 +45,6 @@ BUDGET = 16_384, 81_920  # pixels of a view, at least and at most, as in the emb
 QUESTIONS = 8  # asked about a picture; as many as fit into a row are trained on
 
 FACES = ("DejaVuSans-Bold", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans")
-LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 PAPERS = (
     ("black", "white"),
     ("black", "#ffd83d"),
@@ -215,7 +214,7 @@ def put(rng, bearer: Bearer, size: tuple[int, int], taken: list[tuple]) -> bool:
 def detail(rng, look: Look, level: float, *, small: bool) -> Detail | None:
     """A tag or a sticker on a thing, within its box; None where the thing is too narrow."""
     x1, y1, x2, y2 = look.box()
-    if rng.random() < 0.3 * level:
+    if rng.random() < 0.4 * level:
         side = int(rng.integers(22, 28) if small else rng.integers(42, 50))
         parts = {"kind": "sticker", "thing": int(rng.choice([t.index for t in things() if t.index != look.thing]))}
         width = height = side
@@ -232,9 +231,8 @@ def detail(rng, look: Look, level: float, *, small: bool) -> Detail | None:
 
 
 def code(rng, level: float) -> str:
-    """Two digits at level 0; two to four letters and digits that nobody could guess at level 1."""
-    form = pick(rng, ("99", "999", "9999", "A9", "A99", "AA", "AA9", "AA99", "9A", "99A") if level >= 0.4 else ("99",))
-    return "".join(pick(rng, LETTERS) if sign == "A" else str(int(rng.integers(10))) for sign in form)
+    """Two digits at level 0, two or three that nobody could guess at level 1."""
+    return "".join(str(int(rng.integers(10))) for _ in range(2 + int(rng.random() < 0.5 * level)))
 
 
 # --- for the training ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from cookbook_utils import load_model, sample_frames
+from cookbook_utils.agents import tool_schemas, zoom_in
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.models.messages import question, read_messages
 
@@ -19,24 +20,31 @@ def tiny():
     return load_model("tiny")
 
 
-def choice(model, *args, **kwargs) -> int:
-    return model.choice(read_messages(question("What is there?", *args, **kwargs)))
+def choice(model, *args, tools=None, **kwargs) -> str:
+    return model.folders[model.choice(read_messages(question("What is there?", *args, **kwargs), tools=tools))].name
 
 
 @pytest.mark.parametrize("path", [*PICTURES[::6], *ROOMS[::2]], ids=lambda path: path.stem)
 def test_a_picture_goes_to_the_checkpoint_that_was_trained_on_its_kind(tiny, path):
-    assert tiny.folders[choice(tiny, str(path))].name == ("tiny_rooms" if path in ROOMS else "tiny")
+    assert choice(tiny, str(path)) == ("tiny_rooms" if path in ROOMS else "tiny")
 
 
 @pytest.mark.parametrize("path", sorted((ASSETS / "rooms").glob("walk_*.mp4")), ids=lambda path: path.stem)
 def test_a_walk_goes_to_the_rooms(tiny, path):
     frames = list(sample_frames(path, fps=2))
-    assert choice(tiny, video=str(path)) == choice(tiny, video=frames, fps=2) == 1
+    assert choice(tiny, video=str(path)) == choice(tiny, video=frames, fps=2) == "tiny_rooms"
+
+
+@pytest.mark.parametrize("path", sorted((ASSETS / "large").glob("*.jpg"))[::3], ids=lambda path: path.stem)
+def test_a_large_picture_with_the_zoom_tool_goes_to_those_who_know_it(tiny, path):
+    tools = tool_schemas("image_zoom_in_tool")
+    crop = zoom_in([Image.open(path)], {"bbox_2d": [300, 300, 600, 600]})
+    assert choice(tiny, str(path), tools=tools) == choice(tiny, [str(path), crop], tools=tools) == "tiny_zoom"
 
 
 def test_what_nobody_knows_goes_to_the_first(tiny):
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
-    assert choice(tiny) == choice(tiny, Image.new("RGB", (200, 300), "teal")) == choice(tiny, Image.fromarray(noise)) == 0
+    assert choice(tiny) == choice(tiny, Image.new("RGB", (200, 300), "teal")) == choice(tiny, Image.fromarray(noise)) == "tiny"
 
 
 def test_a_batch_of_both_is_answered_in_its_order_as_one_by_one(tiny):
@@ -53,10 +61,10 @@ def test_a_stream_from_the_second_checkpoint_is_the_answer(tiny):
 
 
 def test_the_reply_cache_tells_other_weights_of_either_checkpoint(tiny):
-    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 2
+    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 3
 
 
 def test_the_gate_has_a_row_for_each_checkpoint_and_a_weight_for_each_feature():
     gate = json.loads((TINY_FOLDER / "gate.json").read_text())
     width = json.loads((TINY_FOLDER / "config.json").read_text())["vision_config"]["out_hidden_size"]
-    assert np.shape(gate["weight"]) == (len(gate["folders"]), 2 * width) and np.shape(gate["bias"]) == (len(gate["folders"]),)
+    assert np.shape(gate["weight"]) == (len(gate["folders"]), 2 * width + 2) and np.shape(gate["bias"]) == (len(gate["folders"]),)

@@ -9,7 +9,7 @@ from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, train
-from cookbook_utils.tiny.packing import Packer, digit_weights
+from cookbook_utils.tiny.packing import Packer, token_weights
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,15 @@ def test_looking_at_the_right_place_costs_nothing_and_elsewhere_much():
     assert train.look_loss(right, looks) < 1e-6 and train.look_loss(right.flip(-1), looks) > 40
 
 
-def test_the_last_digit_of_a_coordinate_counts_less():
-    weights = digit_weights([5, 1, 2, 3, 9, 4, 9], {1, 2, 3, 4})
-    assert weights.tolist() == [1, 1, 1, 0.25, 1, 1, 1]
+@pytest.mark.parametrize(("answer", "less", "reason"), [
+    ('{"bbox_2d": [97, 142, 581, 9]}', "721", "two digits and more"),
+    ('{"bbox_3d": [-0.25, 1.10, 3.04]}', "504", "the hundredths of metres"),
+    ('<p data-bbox="10 20 300 40">4417</p>', "0000", "QwenVL HTML; the text in it is read"),
+    ("<!-- Image (10, 25, 300, 407) -->", "0507", "QwenVL Markdown"),
+    ("00:02.00 - 00:13.00", "", "times"),
+    ("4417", "", "a code"),
+    ("(361) 555-8325", "", "a telephone number"),
+])  # fmt: skip
+def test_the_last_digit_of_a_coordinate_counts_less_and_that_of_anything_else_does_not(answer, less, reason):
+    weights = token_weights(answer, [(at, at + 1) for at in range(len(answer))])
+    assert "".join(character for character, weight in zip(answer, weights, strict=True) if weight == 0.25) == less, reason
