@@ -15,7 +15,7 @@ from cookbook_utils.tiny.packing import Packer, token_weights
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A checkpoint with random weights."""
-    processor = AutoProcessor.from_pretrained(TINY_FOLDER)
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_zoom"))  # its tokenizer has the texts of the tools
     folder = tmp_path_factory.mktemp("start")
     train.save_checkpoint(train.new_model(processor.tokenizer), processor, folder)
     return folder
