@@ -27,8 +27,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from ..models.media import load_image
 from .schemas import ToolError
 
 __all__ = ["ImageIndex", "WebSearch"]
@@ -42,13 +43,13 @@ class ImageIndex:
     """Pictures with titles, searched by similarity.
 
     pictures: title to picture (PIL or a path). embed: a function of a picture that returns a vector `(C,)`, by default
-    `tower_features`. Raises ValueError without pictures, FileNotFoundError for a missing one.
+    `tower_features`. Raises ValueError without pictures, and what `load_image` raises for one.
     """
 
     def __init__(self, pictures: Mapping[str, Image.Image | str | Path], *, embed: Callable[[Image.Image], np.ndarray] | None = None):
         if not pictures:
             raise ValueError("pictures: expected at least one title with its picture, got none")
-        self.pictures = {title: opened(picture) for title, picture in pictures.items()}
+        self.pictures = {title: load_image(picture, title) for title, picture in pictures.items()}
         self.embed = embed or tower_features
 
     @cached_property
@@ -57,7 +58,7 @@ class ImageIndex:
 
     def search(self, picture: Image.Image | str | Path, count: int = 3) -> list[dict]:
         """The most similar pictures, the best first: `{"title", "score"}`, the score a cosine from -1 to 1."""
-        scores = self._vectors @ unit(self.embed(opened(picture)))
+        scores = self._vectors @ unit(self.embed(load_image(picture)))
         titles = list(self.pictures)
         return [{"title": titles[i], "score": round(float(scores[i]), 3)} for i in np.argsort(-scores)[:count]]
 
@@ -84,7 +85,7 @@ class WebSearch:
 
         Raises ToolError, whose text is an answer to the model, when the search fails.
         """
-        found = self._asked(encoded(opened(picture)), count)
+        found = self._asked(encoded(load_image(picture)), count)
         named = [entity for entity in found.get("webEntities", []) if entity.get("description")]
         entities = [{"title": entity["description"], "score": round(entity.get("score", 0.0), 2)} for entity in named]
         pages = [{"title": p.get("pageTitle", ""), "url": p["url"]} for p in found.get("pagesWithMatchingImages", [])]
@@ -112,12 +113,6 @@ class WebSearch:
                 return answer.get("webDetection", {})
             fault = f"the web search refused the picture: {answer['error'].get('message', 'no reason given')}"
         raise ToolError(fault)
-
-
-def opened(picture: Image.Image | str | Path) -> Image.Image:
-    """A picture as RGB, upright."""
-    picture = picture if isinstance(picture, Image.Image) else Image.open(picture)
-    return ImageOps.exif_transpose(picture).convert("RGB")
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..coordinates import image_tokens, to_pixels
 from ..drawing import contact_sheet, draw_boxes
+from ..models.media import load_image
 from ..parsing import parse_tool_calls
 from .schemas import ToolError, tool_schemas, validate_call
 
@@ -33,7 +34,7 @@ __all__ = ["Look", "Thought", "think", "thinking_messages", "zoom_in"]
 ZOOM, SEARCH = "image_zoom_in_tool", "image_search"
 MARGIN = 0.06  # of a box's sides, kept around it
 MOST = 5  # times that one call enlarges at most
-BASE_PIXELS = 16_384, 81_920  # of the size whose multiples crops have: at least twice its sides
+BASE_PIXELS = 16_384, 81_920  # of the size whose multiples crops have, at least twice its sides; the embedded model's budget
 
 
 @dataclass
@@ -99,17 +100,16 @@ def think(
     model: anything with `chat(messages, tools=...)` that returns a `Reply`; generation: settings for that call.
     search: what `image_search` does with a picture, as text; without it that tool is not offered. max_calls: so many calls
     without an answer end it. system: a text for the system turn. Of several calls in one reply the first is done.
-    Raises ValueError for a max_calls below 1, FileNotFoundError for a missing picture, and whatever the model raises.
+    Raises ValueError for a max_calls below 1, what `load_image` raises for a picture, and whatever the model raises.
     """
     if max_calls < 1:
         raise ValueError(f"max_calls must be at least 1, got {max_calls!r}")
-    first = picture if isinstance(picture, Image.Image) else ImageOps.exif_transpose(Image.open(picture))
-    thought, tools = Thought(question, first.convert("RGB")), tool_schemas(ZOOM, *([SEARCH] if search else []))
+    thought, tools = Thought(question, load_image(picture, "picture")), tool_schemas(ZOOM, *([SEARCH] if search else []))
     while not thought.stopped:
         rounds = [(look.call, look.result) for look in thought.looks]
         reply = model.chat(thinking_messages(question, thought.picture, rounds, system=system), tools=tools, **generation)
         thought.replies.append(reply)
-        lost = [] if reply.tool_calls else parse_tool_calls(reply.text).dropped
+        lost = parse_tool_calls(reply.text).dropped if "<tool_call>" in reply.text and not reply.tool_calls else []
         if not reply.tool_calls and not lost:
             thought.answer, thought.stopped = reply.text.strip(), "answer"
         elif len(thought.looks) == max_calls:

@@ -37,6 +37,7 @@ from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
 
 HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
+OWN_FIGURES = ("text", "thing_right", "letters_right", "token_letters_right", "centre_right")  # logged for each family
 HELD_OUT_FIGURES = ("text", "text_right")
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
@@ -179,7 +180,7 @@ class Trainer:
         self.step += 1
         self.samples += len(batch.ids)
         figures = {name: float(value.detach()) for name, value in losses.items()}
-        own = {f"{name} {batch.family}": figures[name] for name in ("text", "thing_right", "letters_right", "token_letters_right", "centre_right") if name in figures}
+        own = {f"{name} {batch.family}": figures[name] for name in OWN_FIGURES if name in figures}
         return {**figures, **own} if len(self.mix.weights) > 1 else figures
 
     def parameters(self):

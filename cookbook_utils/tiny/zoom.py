@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..agents.schemas import tool_schemas
+from ..agents.thinking import BASE_PIXELS as BUDGET  # pixels of a view, at least and at most
 from ..agents.thinking import ZOOM as TOOL
 from ..agents.thinking import thinking_messages, window, zoom_in
 from ..coordinates import image_tokens, to_grid
@@ -41,7 +42,6 @@ SIZES = {(256, 256): 3, (320, 256): 2}
 KINDS = (*(thing.name for thing in things()), "tag", "sticker")
 TOOLS = tool_schemas(TOOL)
 TIMES = 4  # a large picture's sides, in sides of the view
-BUDGET = 16_384, 81_920  # pixels of a view, at least and at most, as in the embedded model's processor
 QUESTIONS = 8  # asked about a picture; as many as fit into a row are trained on
 
 FACES = ("DejaVuSans-Bold", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans")

@@ -70,7 +70,7 @@ def web():
     """A server that answers as Cloud Vision does; `answer` is (status, body), `asked` what came."""
 
     class Handler(BaseHTTPRequestHandler):
-        answer, asked = (200, {"responses": [DETECTED]}), []
+        answer, asked = (200, {"responses": [DETECTED]}), []  # the class is made anew for each test
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -83,7 +83,6 @@ def web():
         def log_message(self, *_):
             pass
 
-    Handler.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     Handler.address = f"http://127.0.0.1:{server.server_port}"

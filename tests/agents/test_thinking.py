@@ -24,9 +24,16 @@ def results(messages):
     return [message["content"][0] for message in messages if message["role"] == "tool"]
 
 
-def test_an_answer_without_a_call_is_the_end(queue):
-    thought = think(queue("a dog"), "What is it?", Image.new("RGB", SIZE))
-    assert (thought.answer, thought.stopped, thought.looks, len(thought.pictures)) == ("a dog", "answer", [], 1)
+@pytest.mark.parametrize("answer", ["a dog", "The set {1, 2} has two.", '[{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]', 'It says "{x".'])
+def test_an_answer_without_a_call_is_the_end(queue, answer):
+    thought = think(queue(answer), "What is it?", Image.new("RGB", SIZE))
+    assert (thought.answer, thought.stopped, thought.looks, len(thought.pictures)) == (answer, "answer", [], 1)
+
+
+def test_a_turned_photograph_is_upright_for_the_model_and_in_the_crops(queue):
+    photograph = Image.new("RGB", (400, 200))
+    photograph.getexif()[0x0112] = 6  # stored on its side
+    assert think(queue("a dog"), "What is it?", photograph).picture.size == (200, 400)
 
 
 def test_a_crop_is_a_tools_answer_and_the_next_picture(queue):
