@@ -8,7 +8,7 @@ from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, dense, families, scenes, solids, turns
-from cookbook_utils.tiny.model import causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from cookbook_utils.tiny.model import DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
 from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.samples import Glyph, Sample
 
@@ -152,3 +152,12 @@ def test_glyph_targets_say_what_is_written_in_each_half_of_a_patch():
     written = dense.glyph_targets(glyphs, (64, 32))
     letters = [dense.CHARACTERS[c] for c in "Ab7"]
     assert written[0].tolist() == letters[:2] and written[6].tolist() == [0, letters[2]] and (written > 0).sum() == 3
+
+
+def test_characters_told_from_a_token_are_those_of_its_own_patches_in_the_order_of_the_patches():
+    head, tokens = DenseHead(kinds=3, letters=5), torch.zeros(1, 6, 192)
+    tokens[0, 2] = torch.arange(192.0)  # one token that differs
+    said = head.characters_of_tokens(tokens)
+    assert said.shape == head.characters(torch.zeros(1, 24, 192)).shape == (1, 24, 2, 5)
+    differs = (said[0] != said[0, 0:4].repeat(6, 1, 1)).flatten(1).any(1)
+    assert differs.nonzero()[:, 0].tolist() == [8, 9, 10, 11]
