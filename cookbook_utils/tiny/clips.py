@@ -31,7 +31,7 @@ from .page_words import ADJECTIVES, NOUNS
 from .samples import Glyph, Region, Sample
 from .scenes import background, cover
 from .turns import pick
-from .typesetting import Font, families, text_width
+from .typesetting import FAMILIES, Font, text_width
 
 SIZES = {(128, 128): 3, (160, 128): 2}
 KINDS = (*(thing.name for thing in things()), "caption")
@@ -336,7 +336,7 @@ class Stage:
         starts = timeline(rng, [least] * count, self.seconds)
         if starts is None:
             return None
-        font, style = Font(pick(rng, pick(rng, families())), int(rng.integers(18, 25))), pick(rng, PAPERS)
+        font, style = Font(pick(rng, pick(rng, FAMILIES)), int(rng.integers(18, 25))), pick(rng, PAPERS)
         baseline = round((sum(strip) - font.height) / 2) + font.ascent
         made = []
         for start, stop in zip(starts, [*(start - 1 for start in starts[1:]), self.seconds], strict=False):

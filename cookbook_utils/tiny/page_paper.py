@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from .samples import Glyph, Region
 from .scenes import background
 from .turns import pick
-from .typesetting import Font, Line, Run, Sheet, chinese_face, families, typical_advance, union
+from .typesetting import FAMILIES, Font, Line, Run, Sheet, chinese_face, typical_advance, union
 
 
 @dataclass
@@ -133,7 +133,7 @@ def tint(rng: np.random.Generator, low: float, high: float, spread: float = 12) 
 def new_paper(rng: np.random.Generator, size, *, scale: int = 1, system_fonts: bool = False) -> Paper:
     """An empty sheet with random paper, ink, accent colour and typeface, set so large that a letter takes 9-11 pixels."""
     paper = Paper(size, scale=scale, paper=tint(rng, 228, 255, 6), margin=int(rng.integers(14, 19)))
-    regular, bold = pick(rng, families(system_fonts))
+    regular, bold = pick(rng, FAMILIES)
     height = min(22, round(rng.uniform(9.2, 11.2) / typical_advance(regular)))
     paper.font, paper.bold = Font(regular, height), Font(bold, height)
     paper.ink, paper.chinese = tint(rng, 10, 70), bool(rng.random() < 0.12 and system_fonts and chinese_face())

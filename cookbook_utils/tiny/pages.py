@@ -349,7 +349,7 @@ def render(
 
     size: `(width, height)` in pixels; level: 0 (a word) to 1 (a full page); kind: one of `KINDS_OF_PAGES`, "article", "chart",
     "wireframe", or None for any that suits the size. scale: the picture comes `scale` times as large, with the same layout.
-    system_fonts: also use installed fonts, and with a Chinese one sometimes write Chinese.
+    system_fonts: with an installed Chinese font, sometimes write Chinese.
     Raises ValueError for a level outside 0-1 and for an unknown kind.
 
     >>> page = render(np.random.default_rng(3), (256, 352), kind="receipt")

@@ -4,8 +4,8 @@ Sizes are `(width, height)` and boxes `[x1, y1, x2, y2]`, in pixels of the page 
 has the same layout, only crisper: places are found at scale 1 and multiplied. A letter's box is its ink from left to
 right and its line's cell (ascender to descender) from top to bottom, so that the letters of a line lie at one height.
 
-Fonts: DejaVu, as it comes with matplotlib, is the same everywhere. `system_fonts=True` adds Liberation and, for Chinese,
-Noto Sans CJK or its like where they are installed; then the same seed may look different on another machine.
+Fonts: DejaVu, as it comes with matplotlib, is the same everywhere. Chinese is set in Noto Sans CJK or its like where one is
+installed; then the same seed may look different on another machine.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..doctor import CHINESE_FONTS, FONT_FOLDERS
 from .samples import Glyph, Region
 
-DEJAVU = (("DejaVuSans", "DejaVuSans-Bold"), ("DejaVuSerif", "DejaVuSerif-Bold"), ("DejaVuSansMono", "DejaVuSansMono-Bold"))
-LIBERATION = tuple((f"Liberation{name}-Regular", f"Liberation{name}-Bold") for name in ("Sans", "Serif", "Mono"))
+FAMILIES = (("DejaVuSans", "DejaVuSans-Bold"), ("DejaVuSerif", "DejaVuSerif-Bold"), ("DejaVuSansMono", "DejaVuSansMono-Bold"))
 INK = 60  # of 255; a paler edge of a letter is no ink
 
 
@@ -80,15 +79,6 @@ def font_folder() -> Path:
     import matplotlib
 
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-
-
-def families(system_fonts: bool = False) -> list[tuple[str, str]]:
-    """Regular and bold face of every family to set text in.
-
-    >>> families()[0]
-    ('DejaVuSans', 'DejaVuSans-Bold')
-    """
-    return [*DEJAVU, *(pair for pair in LIBERATION if system_fonts and all(map(system_font, pair)))]
 
 
 @lru_cache(maxsize=256)

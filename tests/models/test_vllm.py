@@ -20,6 +20,12 @@ ZOOM = {"type": "function", "function": {
 
 
 @pytest.fixture(scope="module")
+def model(checkpoint):
+    """The checkpoint that the server has, whatever the gate would choose for a video."""
+    return load_model(f"transformers:{checkpoint}")
+
+
+@pytest.fixture(scope="module")
 def served(vllm_url):
     return load_model(f"vllm:{vllm_url}")
 
