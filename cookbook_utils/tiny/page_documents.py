@@ -102,11 +102,12 @@ def render_document(
     level: float = 1.0,
     scale: int = 1,
     system_fonts: bool = False,
+    shrinks: bool = False,
 ) -> Document:
     """Draws a document of 2-20 pages in one style.
 
     size: of a page, `(width, height)` in pixels; first: the number of its first page, at random when None; level: 0 (a heading
-    and a fact) to 1 (full pages).
+    and a fact) to 1 (full pages); scale, shrinks: as for `pages.render`.
 
     >>> [row["page"] for row in render_document(np.random.default_rng(1), 3, first=1).truth()]
     [1, 2, 3]
@@ -119,7 +120,7 @@ def render_document(
     made = Document([], [], [])
     for index in range(pages):
         paper = Paper(size, scale=scale, paper=look.paper, margin=look.left)
-        paper.font, paper.bold, paper.ink, paper.accent = look.font, look.bold, look.ink, look.accent
+        paper.font, paper.bold, paper.ink, paper.accent, paper.shrinks = look.font, look.bold, look.ink, look.accent, shrinks
         title(paper, rng, used)
         paper.bottom -= paper.font.pitch
         fill(paper, rng, level)
@@ -290,4 +291,5 @@ def make_document(rng: np.random.Generator, pages: int, *, questions: int = 6, *
 
 def make(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, system_fonts: bool = False) -> Sample:
     """A short document for the training, of as many pages as `PAGES_OF` says."""
-    return make_document(rng, PAGES_OF[size], size=size, level=level, system_fonts=system_fonts)
+    scale = int(rng.integers(1, 3))
+    return make_document(rng, PAGES_OF[size], size=size, level=level, scale=scale, system_fonts=system_fonts, shrinks=True)

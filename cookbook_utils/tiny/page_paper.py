@@ -86,6 +86,7 @@ class Paper(Sheet):
         self.marks: list[Region] = []
         self.figure: Any = None
         self.chinese = False
+        self.shrinks = False  # whether the picture is made as small as at scale 1 when it is finished
 
     def free(self) -> int:
         """How many lines fit under what is written."""
@@ -93,6 +94,8 @@ class Paper(Sheet):
 
     def finish(self, kind: str, turn: float = 0.0) -> Page:
         """The page, with all boxes turned by that many degrees about the middle and brought to the picture's scale."""
+        if self.shrinks:  # as an image processor does it
+            self.image, self.scale = self.image.resize(self.size, Image.Resampling.BICUBIC), 1
         runs = [run for line in self.lines for run in line.runs]
         glyphs = [glyph for run in runs for glyph in run.glyphs]
         boxes = [*(glyph.box_xyxy for glyph in glyphs), *(ink for run in runs for ink in run.inks)]

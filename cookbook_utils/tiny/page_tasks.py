@@ -396,8 +396,8 @@ def ask(page: Page, rng: np.random.Generator, task: Callable | None = None) -> T
 def make(
     rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, kind: str | None = None, system_fonts: bool = False
 ) -> Sample:
-    """A page and six questions about it; see `pages.render`."""
-    page = render(rng, size, level, kind=kind, system_fonts=system_fonts)
+    """A page and six questions about it; see `pages.render`. Half of them are drawn at twice the size and made smaller."""
+    page = render(rng, size, level, scale=int(rng.integers(1, 3)), kind=kind, system_fonts=system_fonts, shrinks=True)
     turns: dict[str, Turn] = {}
     for _ in range(2 * QUESTIONS):
         asked = ask(page, rng)

@@ -344,12 +344,14 @@ def render(
     scale: int = 1,
     kind: str | None = None,
     system_fonts: bool = False,
+    shrinks: bool = False,
 ) -> Page:
     """Draws one page.
 
     size: `(width, height)` in pixels; level: 0 (a word) to 1 (a full page); kind: one of `KINDS_OF_PAGES`, "article", "chart",
     "wireframe", or None for any that suits the size. scale: the picture comes `scale` times as large, with the same layout.
-    system_fonts: with an installed Chinese font, sometimes write Chinese.
+    system_fonts: with an installed Chinese font, sometimes write Chinese. shrinks: make what was
+    drawn at `scale` as small as at scale 1, as an image processor does.
     Raises ValueError for a level outside 0-1 and for an unknown kind.
 
     >>> page = render(np.random.default_rng(3), (256, 352), kind="receipt")
@@ -363,6 +365,7 @@ def render(
         raise ValueError(f"kind must be one of {', '.join([*KINDS_OF_PAGES, *OTHER_PAGES])}; got {kind!r}")
     most = max(1, round(1 + 13 * level))
     paper = new_paper(rng, size, scale=scale, system_fonts=system_fonts)
+    paper.shrinks = shrinks
     if kind in OTHER_PAGES:
         return OTHER_PAGES[kind](paper, rng, most)
     panel = KINDS_OF_PAGES[kind](paper, rng, most)
