@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from ..coordinates import iou
 from ..parsing import Parsed, extract_code, parse_boxes, parse_points
@@ -165,12 +166,7 @@ def edits(given: str, truth: str) -> int:
     >>> edits("kitten", "sitting")
     3
     """
-    row = list(range(len(truth) + 1))
-    for i, one in enumerate(given, 1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(truth, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (one != other))
-    return row[-1]
+    return Levenshtein.distance(given, truth)
 
 
 def error_rate(pairs: list[tuple[str, str]]) -> float:
