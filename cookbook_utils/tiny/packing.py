@@ -20,7 +20,7 @@ import numpy as np
 
 from .dense import owners_of
 from .model import TOKEN_PIXELS, grid_of
-from .samples import Sample
+from .samples import Glyph, Sample
 from .tokenizer import CHAT_TEMPLATE
 from .turns import Turn
 
@@ -188,9 +188,12 @@ def mentioned(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]
 
 
 def spoken(turn: Turn, spans: list[tuple[int, int]]) -> list[tuple[int, list]]:
-    """For each token of an answer the region that it speaks of; before a word or number, all that the question mentions."""
+    """For each token of an answer the region that it speaks of, all letters that it reads; before a word or number, all that the question mentions."""
     if not turn.shown:
         named = {id(r): r for _, regions in turn.mentions for r in regions}
         return [(0, [None, *named.values()])] if turn.mentions else []
     starts = np.array([start for start, _ in turn.shown])
-    return [(i, [turn.shown[np.searchsorted(starts, first, "right") - 1][1]]) for i, (first, _) in enumerate(spans)]
+    lengths = [len(turn.answer[first:last].rstrip()) for first, last in spans]  # a space belongs to the next letter
+    ends = [np.searchsorted(starts, (first, first + max(n - 1, 0)), "right") - 1 for (first, _), n in zip(spans, lengths, strict=True)]
+    shown = [region for _, region in turn.shown]
+    return [(i, [shown[a], *(more for more in shown[a + 1 : b + 1] if isinstance(more, Glyph))]) for i, (a, b) in enumerate(ends)]

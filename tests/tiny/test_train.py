@@ -3,13 +3,14 @@
 import argparse
 import json
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
-from cookbook_utils.tiny import data, train
-from cookbook_utils.tiny.packing import Packer, token_weights
+from cookbook_utils.tiny import data, page_tasks, pages, train
+from cookbook_utils.tiny.packing import Packer, spoken, token_weights
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,6 @@ def test_a_run_leaves_a_checkpoint_that_the_library_loads_and_a_second_run_goes_
 
 
 def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
-    import numpy as np
 
     for phase, figure in ((99, "token"), (0, "text")):
         trainer = train.Trainer(arguments(tmp_path, start, vision_steps=phase))
@@ -54,7 +54,6 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
 
 
 def test_a_rare_picture_size_runs_uncompiled(start, tmp_path, monkeypatch):
-    import numpy as np
 
     trainer, asked = train.Trainer(arguments(tmp_path, start, compiled=1)), []
     monkeypatch.setattr(trainer, "vision", lambda *parts: asked.append(parts) or train.vision_forward(*parts))
@@ -113,3 +112,17 @@ def test_looking_at_the_right_place_costs_nothing_and_elsewhere_much():
 def test_the_last_digit_of_a_coordinate_counts_less_and_that_of_anything_else_does_not(answer, less, reason):
     weights = token_weights(answer, [(at, at + 1) for at in range(len(answer))])
     assert "".join(character for character, weight in zip(answer, weights, strict=True) if weight == 0.25) == less, reason
+
+
+def test_a_token_of_several_letters_looks_at_all_of_them_and_no_further():
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_zoom"))
+    page = pages.render(np.random.default_rng(3), (256, 352), kind="receipt")
+    turn = page_tasks.ask(page, np.random.default_rng(0), page_tasks.read_all)
+    _, spans = Packer(processor.tokenizer).spans(turn.answer)
+    written = {}
+    for at, looked in spoken(turn, spans):
+        first, last = spans[at]
+        letters = "".join(glyph.character for glyph in looked if glyph)
+        assert letters == turn.answer[first:last].replace(" ", "").replace("\n", "") or not turn.answer[first:last].strip()
+        written[len(letters)] = letters
+    assert max(written) >= 4 and 1 in written
