@@ -22,7 +22,7 @@ from ..models import TINY_FOLDER
 from ..models.experts import GATE, features_of
 from ..models.local import LocalModel
 from ..models.messages import Conversation, question, read_messages
-from . import solids, zoom, zoom_tasks
+from . import page_documents, page_tasks, pages, solids, zoom, zoom_tasks
 from .families import FAMILIES, picture
 from .scenes import HELD_OUT
 from .solid_actions import FRAME_S, make_walk
@@ -66,7 +66,17 @@ def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation
     return [conversation(seen[0], tools=zoom.TOOLS), conversation(seen, tools=zoom.TOOLS)]
 
 
-KNOWN = {"tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_zoom": of_large_pictures}  # what each checkpoint was trained on
+def of_pages(rng: np.random.Generator, index: int) -> list[Conversation]:
+    """Pages of every size and kind, as they are and twice as large, and short documents."""
+    sizes = list(page_tasks.SIZES)
+    made = [conversation(pages.render(rng, sizes[int(rng.integers(len(sizes)))], scale=scale, system_fonts=True).image) for scale in (1, 2)]
+    if index % SELDOM:
+        return made
+    document = page_documents.render_document(rng, int(rng.integers(2, 5)), scale=1 + index // SELDOM % 2)
+    return [*made, conversation([page.image for page in document.pages])]
+
+
+KNOWN = {"tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_zoom": of_large_pictures, "tiny_pages": of_pages}  # what each checkpoint was trained on
 FOLDERS = tuple(KNOWN)  # a class each
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cookbook_utils import load_model, sample_frames
+from cookbook_utils import load_model, pdf_pages, sample_frames
 from cookbook_utils.agents import tool_schemas, zoom_in
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.models.messages import question, read_messages
@@ -42,6 +42,16 @@ def test_a_large_picture_with_the_zoom_tool_goes_to_those_who_know_it(tiny, path
     assert choice(tiny, str(path), tools=tools) == choice(tiny, [str(path), crop], tools=tools) == "tiny_zoom"
 
 
+@pytest.mark.parametrize("path", sorted((ASSETS / "pages").glob("*.jpg"))[::3], ids=lambda path: path.stem)
+def test_a_page_goes_to_those_who_read(tiny, path):
+    assert choice(tiny, str(path)) == "tiny_pages"
+
+
+def test_pages_of_a_pdf_go_to_those_who_read(tiny):
+    pages = pdf_pages(ASSETS / "pages" / "report.pdf", pages=[1, 2, 3, 4], dpi=72)
+    assert choice(tiny, pages) == choice(tiny, pages[:1]) == "tiny_pages"
+
+
 def test_what_nobody_knows_goes_to_the_first(tiny):
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     assert choice(tiny) == choice(tiny, Image.new("RGB", (200, 300), "teal")) == choice(tiny, Image.fromarray(noise)) == "tiny"
@@ -61,7 +71,7 @@ def test_a_stream_from_the_second_checkpoint_is_the_answer(tiny):
 
 
 def test_the_reply_cache_tells_other_weights_of_either_checkpoint(tiny):
-    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 3
+    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 4
 
 
 def test_the_gate_has_a_row_for_each_checkpoint_and_a_weight_for_each_feature():
