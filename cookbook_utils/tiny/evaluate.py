@@ -25,7 +25,7 @@ MEASURES: dict[str, Measure] = {
     "clips": figures_clips.MEASURE, "pages": figures_pages.PAGES, "articles": figures_pages.ARTICLES,
     "documents": figures_documents.MEASURE, "zoom": figures_zoom.MEASURE,
 }  # fmt: skip
-TRAINED = ("pictures", "solids", "walks", "zoom")  # what the checkpoints in assets have seen; of the other families they know nothing
+TRAINED = ("pictures", "solids", "walks", "zoom", "pages")  # what the checkpoints in assets have seen; of the other families they know nothing
 
 
 def ask_family(model, measure: Measure, count: int | None = None) -> Run:
