@@ -51,8 +51,8 @@ def drawn_data(code: str, **limits: Any) -> tuple[Result, list[tuple[str, float]
     if not isinstance(code, str):
         raise TypeError(f"code must be a str, got {type(code).__name__}")
     run = run_python(code + PROBE, collect_figures=True, **limits)
-    lines = [line for line in run.stdout.splitlines() if line.startswith(MARK)]
-    try:  # the code may have printed the mark itself
+    lines = [line for line in run.stdout.splitlines() if line.startswith(MARK)] if run.ok else []
+    try:  # the code may have printed the mark itself; the probe prints after it, unless the code failed
         read = [(str(label), float(value)) for label, value in json.loads(lines[-1][len(MARK) :])]
     except (IndexError, ValueError, TypeError):
         read = []

@@ -11,11 +11,13 @@ axis, `wireframes.json` wireframes of web pages with the HTML behind them. `arti
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..coordinates import to_pixels
 from . import page_documents, page_tasks, pages, wireframes
 from .asset_rows import questions_about, write_rows
 from .figure_tasks import truth_of
@@ -28,7 +30,7 @@ SEED, SCALE = 33, 2  # SCALE: of the files, in sides of what the model sees
 HIGH, SQUARE, WIDE, SIGN = (256, 352), (256, 256), (352, 256), (256, 128)
 PAGES = (
     *[("receipt", HIGH)] * 4, *[("invoice", HIGH)] * 3, *[("form", HIGH)] * 3, *[("ticket", HIGH)] * 2, *[("menu", HIGH)] * 2,
-    *[("departures", SQUARE)], *[("sign", SIGN)] * 3, *[("label", SQUARE)] * 2, *[("card", SIGN)] * 2,
+    ("departures", SQUARE), *[("sign", SIGN)] * 3, *[("label", SQUARE)] * 2, *[("card", SIGN)] * 2,
 )  # fmt: skip
 CHINESE, ARTICLES, CHARTS, WIREFRAMES, IN_PDF, LONG = 2, 8, 8, 6, 4, 20
 ASKED = {
@@ -68,10 +70,9 @@ def chart_of(index: int) -> Page:
 
 
 def article_row(index: int, page: Page) -> dict:
-    width, height = page.size
     blocks = page_tasks.truth_of(page)
     for block in blocks:
-        block["bbox_2d"] = [round(v * side / 1000, 1) for v, side in zip(block["bbox_2d"], (width, height) * 2, strict=True)]
+        block["bbox_2d"] = to_pixels(block["bbox_2d"], page.size).round(1).tolist()
     return {**save(page, f"article_{index:02d}.jpg"), "blocks": blocks}
 
 
@@ -86,7 +87,8 @@ def wireframe_row(index: int, page: Page) -> dict:
 
 def save_pdf(name: str, pictures: list[Image.Image]) -> None:
     """Writes pictures as the pages of a PDF, 144 of their pixels to an inch."""
-    pictures[0].save(FOLDER / name, save_all=True, append_images=pictures[1:], resolution=144, quality=85)
+    dates = dict.fromkeys(("creationDate", "modDate"), time.gmtime(0))  # the same file every time
+    pictures[0].save(FOLDER / name, save_all=True, append_images=pictures[1:], resolution=144, quality=85, **dates)
 
 
 def report_rows(document: Document) -> list[dict]:

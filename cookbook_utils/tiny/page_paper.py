@@ -95,12 +95,13 @@ class Paper(Sheet):
     def finish(self, kind: str, turn: float = 0.0) -> Page:
         """The page, with all boxes turned by that many degrees about the middle and brought to the picture's scale."""
         if self.shrinks:  # as an image processor does it
-            self.image, self.scale = self.image.resize(self.size, Image.Resampling.BICUBIC), 1
+            self.image = self.image.resize(self.size, Image.Resampling.BICUBIC)
+        scale = 1 if self.shrinks else self.scale
         runs = [run for line in self.lines for run in line.runs]
         glyphs = [glyph for run in runs for glyph in run.glyphs]
         boxes = [*(glyph.box_xyxy for glyph in glyphs), *(ink for run in runs for ink in run.inks)]
         boxes += [region.box_xyxy for region in (*self.blocks, *self.marks)]
-        moved = iter((turned(np.array(boxes, float), self.size, turn) * self.scale).tolist())
+        moved = iter((turned(np.array(boxes, float), self.size, turn) * scale).tolist())
         for glyph in glyphs:
             glyph.box_xyxy = tuple(next(moved))
         for run in runs:

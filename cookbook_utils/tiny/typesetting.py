@@ -83,8 +83,8 @@ def font_folder() -> Path:
 
 @lru_cache(maxsize=256)
 def open_font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """The font file of a face; of a collection of Chinese fonts, the one for simplified Chinese."""
-    path = str(font_folder() / f"{face}.ttf") if face.startswith("DejaVu") else face if os.sep in face else system_font(face)
+    """The font file of a face, DejaVu's by its name and any other by its path; of a collection of Chinese fonts, the one for simplified Chinese."""
+    path = str(font_folder() / f"{face}.ttf") if face.startswith("DejaVu") else face
     index = 2 if path.endswith("CJK-Regular.ttc") else 0
     return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
 

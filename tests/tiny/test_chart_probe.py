@@ -28,6 +28,7 @@ def test_the_charts_own_code_gives_its_own_data(row):
     ("an empty figure", "plt.figure()", []),
     ("code that fails", "plt.bar(['a', 'b'], [1, 2, 3])", []),
     ("code that is cut off", "plt.bar(['a'], [1, ", []),
+    ("a false mark, and a failure", f"print('{MARK}[[\"x\", 9]]')\nplt.bar(['a'], 1, 2, 3, 4, 5)", []),
     ("a false mark before the true one", f"print('{MARK}[[\"x\", 9]]')\nplt.bar(['a'], [1])", [("a", 1)]),
 ])  # fmt: skip
 def test_what_code_draws(reason, code, wanted):

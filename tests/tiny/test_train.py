@@ -44,7 +44,6 @@ def test_a_run_leaves_a_checkpoint_that_the_library_loads_and_a_second_run_goes_
 
 
 def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
-
     for phase, figure in ((99, "token"), (0, "text")):
         trainer = train.Trainer(arguments(tmp_path, start, vision_steps=phase))
         packer = Packer(trainer.processor.tokenizer)
@@ -54,7 +53,6 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
 
 
 def test_a_rare_picture_size_runs_uncompiled(start, tmp_path, monkeypatch):
-
     trainer, asked = train.Trainer(arguments(tmp_path, start, compiled=1)), []
     monkeypatch.setattr(trainer, "vision", lambda *parts: asked.append(parts) or train.vision_forward(*parts))
     for size, times in (((352, 224), 0), ((256, 288), 1)):
