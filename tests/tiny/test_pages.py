@@ -69,6 +69,20 @@ def test_a_larger_scale_has_the_same_layout(kind):
     assert np.abs(np.asarray(resized, int) - np.asarray(small.image, int)).mean() < 12
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_drawn_large_and_made_smaller_is_where_the_small_one_is(kind):
+    small, shrunk = page_of(kind, 3), page_of(kind, 3, scale=2, shrinks=True)
+    assert shrunk.truth() == small.truth() and shrunk.size == small.size
+    assert shrunk.image.tobytes() != small.image.tobytes()
+    assert np.abs(np.asarray(shrunk.image, int) - np.asarray(small.image, int)).mean() < 12
+
+
+def test_a_document_drawn_large_and_made_smaller_is_where_the_small_one_is():
+    small, shrunk = (page_documents.render_document(np.random.default_rng(2), 2, **options) for options in ({}, {"scale": 2, "shrinks": True}))
+    assert [page.truth() for page in shrunk.pages] == [page.truth() for page in small.pages]
+    assert [page.size for page in shrunk.pages] == [(256, 256)] * 2
+
+
 @pytest.mark.parametrize("kind", ["words", "card", "label", "receipt", "menu"])
 def test_a_lines_box_is_tight_around_its_ink(kind):
     for seed in range(6):
