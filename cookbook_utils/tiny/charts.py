@@ -66,7 +66,7 @@ class Chart:
 
 def axis_steps(rng: np.random.Generator) -> tuple[int, int]:
     """The step between ticks of an axis and the number of steps."""
-    return int(pick(rng, (1, 2, 5, 10, 10, 20, 25, 50, 100))), int(rng.integers(3, 6))
+    return int(pick(rng, (2, 5, 10, 10, 20, 25, 50, 100))), int(rng.integers(4, 6))
 
 
 def category_labels(rng: np.random.Generator, count: int, font: Font, width: float) -> list[str]:
@@ -126,8 +126,9 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
             paper.box(*box, fill=COLOURS[colour])
         marks.append(Region("bar" if kind == "bar" else "point", tuple(map(float, box))))
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
-    if kind == "bar" and rng.random() < 0.4 and place > text_width(str(top), paper.font):
-        spoken = [above(paper, x, y, value) for (x, y), value in zip(points, values, strict=True)]
+    if rng.random() < 0.6 and place > text_width(str(top), paper.font):
+        lift = 0 if kind == "bar" else 5
+        spoken = [above(paper, x, y - lift, value) for (x, y), value in zip(points, values, strict=True)]
     for (x, _), name in zip(points, labels, strict=True):
         names.append(paper.write(x - text_width(name, paper.font) / 2, y2 + 4, name))
     paper.keep(names)
@@ -135,7 +136,7 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
 
 
 def above(paper: Paper, x: float, y: float, value: int) -> Run:
-    """Writes a value over the top of its bar, on a patch of paper."""
+    """Writes a value over the top of its bar or over its point."""
     words, font = str(value), paper.font._replace(size=15)
     run = paper.write(x - text_width(words, font) / 2, max(y - font.height - 1, paper.y - 4), words, font)
     paper.keep([run])

@@ -6,7 +6,11 @@ picture, T text positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 import torch
@@ -40,6 +44,27 @@ class Batch:
     targets: dense.Targets
     read: Looks
     write: Looks
+
+
+def moved(part, device: torch.device):
+    """A batch, or a part of one, with its tensors copied to a device; a worker's shared memory is free again afterwards."""
+    if is_dataclass(part):
+        return replace(part, **{field.name: moved(getattr(part, field.name), device) for field in fields(part)})
+    return part.to(device, copy=True) if isinstance(part, torch.Tensor) else part
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Batches of one shape as one."""
+    together = lambda parts, name, dim=0: torch.cat([getattr(part, name) for part in parts], dim)  # noqa: E731
+    targets = [batch.targets for batch in batches]
+    aims = {f.name: together(targets, f.name) for f in fields(dense.Targets) if getattr(targets[0], f.name) is not None}
+    firsts, looks = np.cumsum([0, *(len(batch.ids) for batch in batches)]).tolist(), {}
+    for name in ("read", "write"):
+        parts = [getattr(batch, name) for batch in batches]
+        index = [part.index + torch.tensor([first, 0, 0], device=part.index.device) for part, first in zip(parts, firsts, strict=False)]
+        looks[name] = Looks(torch.cat(index), together(parts, "share"))
+    texts = {name: together(batches, name) for name in ("pixels", "ids", "weights", "segments")}
+    return replace(batches[0], **texts, positions=together(batches, "positions", 1), targets=dense.Targets(**{"glyphs": None, **aims}), **looks)
 
 
 def gather_looks(rows: list[list[tuple]]) -> Looks:
@@ -84,12 +109,20 @@ def make_batch(
 
 @dataclass
 class Mix:
-    """What to train on: families with their weights, rows a batch of 288 positions, sizes a family, and the curriculum's level."""
+    """What to train on: families with their weights, rows a batch of 288 positions, sizes a family, and the curriculum's level.
+
+    The level rises to `level` from 0 within the first `rise_s` seconds.
+    """
 
     weights: dict[str, float]
     rows: int = 32
     sizes: int | None = None
     level: float = 1.0
+    rise_s: float = 0.0
+
+    def level_after(self, seconds: float) -> float:
+        """The level that many seconds after the start."""
+        return self.level * min(1.0, seconds / self.rise_s) if self.rise_s else self.level
 
     def rows_of(self, family: str) -> int:
         """Rows a batch: fewer when they are longer."""
@@ -107,7 +140,62 @@ class Stream(torch.utils.data.IterableDataset):
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, info.id if info else 0])
         names, weights = list(self.mix.weights), np.array(list(self.mix.weights.values()), float)
+        began = time.monotonic()
         while True:
             family = names[int(rng.choice(len(names), p=weights / weights.sum()))]
             size = pick_size(rng, family, self.mix.sizes)
-            yield make_batch(self.packer, rng, self.mix.rows_of(family), family, size, self.mix.level)
+            yield make_batch(self.packer, rng, self.mix.rows_of(family), family, size, self.mix.level_after(time.monotonic() - began))
+
+
+class Pool:
+    """Steps' batches, each of `join` small ones of one shape that are drawn anew every time: for a step that is faster than the rendering.
+
+    Rows are drawn `reuse` times on average, from the last `keep` batches of each shape; shapes as often as they come. Iterating
+    waits while no more may be drawn, and ends with the batches that come in.
+    """
+
+    def __init__(self, batches: Iterable[Batch], device: torch.device, join: int, reuse: float, keep: int = 256, seed: int = 0):
+        self.batches, self.device, self.join, self.reuse, self.keep = batches, device, join, reuse, keep
+        self.rng, self.changed, self.ended = np.random.default_rng(seed), threading.Condition(), False
+        self.shelves: dict[tuple, deque[Batch]] = {}
+        self.came: dict[tuple, int] = {}  # rows, of each shape
+        self.drawn = 0  # rows
+
+    def fill(self) -> None:
+        """Takes in batches until there are no more, or nobody draws any longer."""
+        try:
+            for batch in self.batches:
+                batch = moved(batch, self.device)
+                form = (*batch.pixels.shape[1:], len(batch.pixels) // len(batch.ids))
+                shape = (batch.family, form, batch.targets.glyphs is None, batch.targets.space is None)
+                with self.changed:
+                    if self.ended:
+                        return
+                    self.shelves.setdefault(shape, deque(maxlen=self.keep)).append(batch)
+                    self.came[shape] = self.came.get(shape, 0) + len(batch.ids)
+                    self.changed.notify()
+        finally:
+            with self.changed:
+                self.ended = True
+                self.changed.notify()
+
+    def __iter__(self) -> Iterator[Batch]:
+        threading.Thread(target=self.fill, daemon=True).start()
+        try:
+            while (batches := self.draw()) is not None:
+                made = joined(batches)
+                self.drawn += len(made.ids)
+                yield made
+        finally:
+            with self.changed:
+                self.ended = True
+
+    def draw(self) -> list[Batch] | None:
+        """Some batches of one shape, as soon as more may be drawn; None when nothing more will come."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.ended or self.drawn < self.reuse * sum(self.came.values()))
+            if self.drawn >= self.reuse * sum(self.came.values()):
+                return None
+            share = np.array(list(self.came.values()), float)
+            shelf = self.shelves[list(self.came)[int(self.rng.choice(len(share), p=share / share.sum()))]]
+            return [shelf[int(i)] for i in self.rng.choice(len(shelf), min(self.join, len(shelf)), replace=False)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ class Targets:
     space: torch.Tensor | None = None  # (R, M, 9) the region's 3D box in metres and half-turns, NaN where there is none
 
 
+@lru_cache(maxsize=64)
 def cell_boxes(size: tuple[int, int], cell: int) -> np.ndarray:
     """Boxes `(rows, columns, 4)` of the square cells of a picture, in pixels."""
     x, y = np.meshgrid(np.arange(0, size[0], cell), np.arange(0, size[1], cell))

@@ -310,7 +310,7 @@ OTHER_PAGES: dict[str, Callable] = {"article": article, "chart": chart, "wirefra
 # How often each kind fills a picture of a size; other sizes take the nearest shape.
 WEIGHTS: dict[tuple[int, int], dict[str, float]] = {
     (256, 128): {"words": 2, "sign": 3, "label": 1, "card": 1},
-    (256, 256): {"words": 1, "sign": 2, "label": 1, "card": 1, "ticket": 1, "menu": 1, "departures": 1, "article": 1},
+    (256, 256): {"words": 1, "sign": 2, "label": 1, "card": 1, "ticket": 1, "menu": 1, "departures": 1, "article": 1.5},
     (256, 352): {
         "words": 0.5,
         "receipt": 3,
@@ -318,7 +318,7 @@ WEIGHTS: dict[tuple[int, int], dict[str, float]] = {
         "form": 1,
         "ticket": 1,
         "menu": 1,
-        "article": 2,
+        "article": 3.5,
         "wireframe": 1.5,
         "chart": 1,
     },

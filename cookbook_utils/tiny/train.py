@@ -161,7 +161,7 @@ class Trainer:
             right = ((logits.argmax(-1) == target) * (weight >= 1)).sum() / (weight >= 1).sum()
         return {"text": (each * weight).sum() / weight.sum(), "read": looks[0], "write": looks[1], "text_right": right}
 
-    def update(self, batch: data.Batch, rate: float) -> dict[str, float]:
+    def update(self, batch: data.Batch, rate: float) -> dict[str, torch.Tensor]:
         with_text = self.step >= self.args.vision_steps
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
@@ -179,7 +179,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.samples += len(batch.ids)
-        figures = {name: float(value.detach()) for name, value in losses.items()}
+        figures = {name: value.detach() for name, value in losses.items()}
         own = {f"{name} {batch.family}": figures[name] for name in OWN_FIGURES if name in figures}
         return {**figures, **own} if len(self.mix.weights) > 1 else figures
 
@@ -319,7 +319,7 @@ def mix_of(args: argparse.Namespace) -> data.Mix:
         if name not in FAMILIES:
             raise ValueError(f"--mix: expected NAME=WEIGHT with a name of {', '.join(FAMILIES)}, got {part!r}")
         weights[name] = float(weight or 1)
-    return data.Mix(weights, args.batch, args.sizes, args.level)
+    return data.Mix(weights, args.batch, args.sizes, args.level, args.rise_minutes * 60)
 
 
 def rate_at(elapsed: float, total: float, cooldown: float, step: int) -> float:
@@ -343,7 +343,8 @@ def train(args: argparse.Namespace) -> None:
     stop: list[bool] = []
     before = {name: signal.signal(name, lambda *_: stop.append(True)) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
-        run(trainer, loader, folder, stop)
+        batches = loader if args.reuse == 1 else data.Pool(loader, trainer.device, args.join, args.reuse, seed=stream.seed)
+        run(trainer, batches, folder, stop)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
@@ -360,7 +361,8 @@ def run(trainer: Trainer, loader, folder: Path, stop: list) -> None:
         if trainer.step % args.log_every == 0:
             took, logged = time.time() - logged, time.time()
             trainer.seconds += took
-            write_log(folder, trainer, sums, rate, (trainer.samples - counted) / took)
+            means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+            write_log(folder, trainer, means, rate, (trainer.samples - counted) / took)
             counted = trainer.samples
             sums = {}
         over = stop or time.time() - began > args.minutes * 60
@@ -379,7 +381,7 @@ def leave_signals_to_the_parent(_: int) -> None:
 
 def write_log(folder: Path, trainer: Trainer, figures: dict, rate: float, speed: float) -> None:
     row = {"step": trainer.step, "samples": trainer.samples, "seconds": round(trainer.seconds), "rate": round(rate, 3),
-           "per_second": round(speed, 1), **{name: round(float(np.mean(value)), 4) for name, value in figures.items()}}  # fmt: skip
+           "per_second": round(speed, 1), **{name: round(value, 4) for name, value in figures.items()}}  # fmt: skip
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row), flush=True)
@@ -395,9 +397,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--mix", nargs="+", default=["pictures"], help="families with weights: pictures=2 pages=1")
     parser.add_argument("--level", type=float, default=1.0, help="the curriculum: 0 the easiest samples, 1 the whole world")
+    parser.add_argument("--rise-minutes", type=float, default=0.0, help="how long the level rises from 0 to --level")
     parser.add_argument("--sizes", type=int, help="picture sizes a family, the commonest first")
     parser.add_argument("--compiled", type=int, help="sizes a family that are compiled (default: all); the rarer ones run uncompiled")
     parser.add_argument("--workers", type=int, default=1, help="processes that render batches")
+    parser.add_argument("--reuse", type=float, default=1, help="how often a sample is trained on, where rendering is slower than the model")
+    parser.add_argument("--join", type=int, default=8, help="batches drawn for one step, with --reuse")
     parser.add_argument("--text-weight", type=float, default=1.0)
     parser.add_argument("--dense-weight", type=float, default=0.3, help="weight of the dense loss beside the text loss")
     parser.add_argument("--look-weight", type=float, default=0.3, help="weight of the loss on where two attention heads look")

@@ -25,6 +25,7 @@ from .samples import Glyph, Region
 
 FAMILIES = (("DejaVuSans", "DejaVuSans-Bold"), ("DejaVuSerif", "DejaVuSerif-Bold"), ("DejaVuSansMono", "DejaVuSansMono-Bold"))
 INK = 60  # of 255; a paler edge of a letter is no ink
+INK_OR_NONE = [255 * (value > INK) for value in range(256)]
 
 
 class Font(NamedTuple):
@@ -99,7 +100,7 @@ def letter(face: str, size: int, character: str) -> Drawn:
         return Drawn(None, 0, 0, (0, 0, 0, 0), advance)
     mask = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(mask).text((-left, -top), character, fill=255, font=font, anchor="ls")
-    x1, y1, x2, y2 = mask.point(lambda value: 255 * (value > INK)).getbbox() or (0, 0, *mask.size)
+    x1, y1, x2, y2 = mask.point(INK_OR_NONE).getbbox() or (0, 0, *mask.size)
     return Drawn(mask, left, top, (left + x1, top + y1, left + x2, top + y2), advance)
 
 

@@ -10,7 +10,11 @@ from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, page_tasks, pages, train
+from cookbook_utils.tiny.families import FAMILIES
 from cookbook_utils.tiny.packing import Packer, spoken, token_weights
+
+
+SHARED = {"clips": {"seconds": 3}}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,8 @@ def start(tmp_path_factory):
 
 def arguments(folder, init, **changes):
     options = dict(folder=str(folder), init=str(init), minutes=0.0, cooldown=0.3, vision_steps=0, batch=2, mix=["pictures"], level=0.2, workers=1,
-                   text_weight=1.0, dense_weight=0.3, look_weight=0.3, log_every=1, save_minutes=99, eager=True, sizes=1, compiled=1)  # fmt: skip
+                   text_weight=1.0, dense_weight=0.3, look_weight=0.3, log_every=1, save_minutes=99, eager=True, sizes=1, compiled=1,
+                   rise_minutes=0.0, reuse=1, join=2)  # fmt: skip
     return argparse.Namespace(**{**options, **changes})
 
 
@@ -50,6 +55,43 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
         batch = data.make_batch(packer, np.random.default_rng(0), 2, "pictures", (288, 256), level=0.2)
         losses = [trainer.update(batch, 0.3)[figure] for _ in range(20)]
         assert losses[-1] < 0.8 * losses[0], figure
+
+
+@pytest.mark.parametrize("family", ["pages", "clips", "solids"])
+def test_joined_batches_are_judged_as_each_of_them(start, tmp_path, family):
+    trainer, rng = train.Trainer(arguments(tmp_path, start, mix=[f"{family}=1"])), np.random.default_rng(4)
+    packer, size = Packer(trainer.processor.tokenizer), next(iter(FAMILIES[family].sizes))
+    parts = [data.collate(packer, rng, family, [FAMILIES[family].make(rng, size, 1.0, **SHARED.get(family, {})) for _ in range(2)]) for _ in range(2)]
+    with torch.no_grad():
+        one, both = [trainer.forward(part, True) for part in parts], trainer.forward(data.joined(parts), True)
+    assert float(both["patch"]) == pytest.approx(float(one[0]["patch"] + one[1]["patch"]) / 2, rel=1e-3)
+    sums = {"text": [float(part.weights[:, 1:].sum()) for part in parts], "read": [float(part.read.share.sum()) for part in parts],
+            "write": [float(part.write.share.sum()) for part in parts]}  # fmt: skip
+    for name, weights in sums.items():
+        mean = sum(float(row[name]) * weight for row, weight in zip(one, weights, strict=True)) / sum(weights)
+        assert float(both[name]) == pytest.approx(mean, rel=1e-3), name
+    assert ("space" in both) == (family == "solids")
+
+
+def test_samples_are_drawn_again_as_often_as_asked_for(start):
+    packer = Packer(AutoProcessor.from_pretrained(start).tokenizer)
+    made = [data.make_batch(packer, np.random.default_rng(i), 2, "pictures", size, 0.2) for i, size in enumerate([(256, 288), (288, 256)] * 3)]
+    drawn = list(data.Pool(iter(made), torch.device("cpu"), join=2, reuse=3.0))
+    assert 3 * 12 <= sum(len(batch.ids) for batch in drawn) <= 3 * 12 + 3
+    assert max(len(batch.ids) for batch in drawn) == 4 and {batch.grid for batch in drawn} == {(8, 9), (9, 8)}
+    seen = {tuple(row.tolist()) for batch in drawn for row in batch.ids}
+    assert seen <= {tuple(row.tolist()) for batch in made for row in batch.ids} and len(seen) > 8
+
+
+def test_training_with_a_pool_stops_when_the_time_is_over(start, tmp_path):
+    train.train(arguments(tmp_path, start, reuse=2.0))
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_the_level_rises_and_stays():
+    mix = data.Mix({"pictures": 1}, level=0.8, rise_s=60)
+    assert [mix.level_after(t) for t in (0, 30, 60, 600)] == pytest.approx([0, 0.4, 0.8, 0.8])
+    assert data.Mix({"pictures": 1}, level=0.8).level_after(0) == 0.8
 
 
 def test_a_rare_picture_size_runs_uncompiled(start, tmp_path, monkeypatch):
