@@ -1,23 +1,28 @@
 """Success tables: how often a model reaches its goals, task by task, on seeds that no training sees.
 
-    python -m cookbook_utils.agents.benchmark --model oracle --env phone --seeds 10
-    python -m cookbook_utils.agents.benchmark --model tiny --env miniwob --seeds 10 --tasks click-test,enter-text
-    python -m cookbook_utils.agents.benchmark --model tiny --env phone --seeds 10 --out runs    # keep every record
+    python -m cookbook_utils.agents.benchmark --env miniwob --model tiny random oracle --seeds 10
+    python -m cookbook_utils.agents.benchmark --env miniwob --model tiny --tasks click-test,enter-text
+    python -m cookbook_utils.agents.benchmark --env phone --model tiny --out runs    # keep every record
 
-`--model`: a spec of `load_model`, `random` or `oracle`. Seeds start at `HELD_OUT`; training draws its own below it.
+`--model`: a spec of `load_model`, `random` or `oracle`; several stand side by side. Seeds start at `HELD_OUT`; training draws
+its own below it. Tasks that the embedded model was not trained on stand below the others, with a mean of their own.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from .baselines import Oracle, RandomModel
 from .loop import run
+from .miniwob import UNTRAINED
 from .record import Record
 
 __all__ = ["HELD_OUT", "Episode", "episodes", "table"]
@@ -45,7 +50,7 @@ class _Arena:
     environment: object
     tasks: tuple[str, ...]
     start: Callable[[str, int], tuple[str, Callable[[], str], Callable[[Record], bool]]]
-    max_steps: int
+    max_steps: int = 12
 
 
 def phone_arena(**options) -> _Arena:
@@ -61,7 +66,7 @@ def phone_arena(**options) -> _Arena:
         goal = make_goal(task, seed, phone.state())
         return goal.text, lambda: next_call(phone, goal), lambda record: goal.reached(phone.state(), record)
 
-    return _Arena(phone, tuple(GOALS), start, max_steps=12)
+    return _Arena(phone, tuple(GOALS), start)
 
 
 def miniwob_arena(**options) -> _Arena:
@@ -74,7 +79,7 @@ def miniwob_arena(**options) -> _Arena:
         page.reset(seed, task)
         return page.goal, page.next_call, lambda record: page.success
 
-    return _Arena(page, tuple(TASKS), start, max_steps=12)
+    return _Arena(page, tuple(TASKS), start)
 
 
 ARENAS = {"miniwob": miniwob_arena, "phone": phone_arena}
@@ -108,49 +113,82 @@ def episodes(
                 yield Episode(task, seed, judge(record), record)
 
 
-def table(done: Iterable[Episode], name: str = "success") -> str:
-    """Success rate and mean steps per task as a Markdown table, with the mean over tasks last.
+def table(done: Mapping[str, Iterable[Episode]], untrained: Iterable[str] = ()) -> str:
+    """Success rate and mean steps per task as a Markdown table, models side by side, with the mean over tasks last.
 
-    >>> print(table([Episode("press", 1, True, Record("")), Episode("press", 2, False, Record(""))], "random"))
-    | task | random | steps |
+    done: each model's name and its episodes; untrained: tasks that stand below the others, with a mean of their own.
+
+    >>> print(table({"random": [Episode("press", 1, True, Record("")), Episode("press", 2, False, Record(""))]}))
+    | task | random | random: steps |
     |---|---|---|
     | press | 50 % | 0.0 |
     | mean | 50 % | 0.0 |
     """
-    by_task: dict[str, list[Episode]] = {}
+    done = {name: list(group) for name, group in done.items()}
+    rates = [_by_task(group, lambda episode: episode.success) for group in done.values()]
+    steps = [_by_task(group, lambda episode: len(episode.record.steps)) for group in done.values()]
+    tasks = dict.fromkeys(task for rate in rates for task in rate)
+    apart = [task for task in tasks if task in set(untrained)]
+    lines = [_line("task", *done, *(f"{name}: steps" for name in done)), "|---" * (1 + 2 * len(done)) + "|"]
+    for title, group in (("mean", [task for task in tasks if task not in apart]), ("mean, not trained on", apart)):
+        for name, of in [*((task, [task]) for task in group), *([(title, group)] if group else [])]:
+            shares = [f"{100 * _mean(rate, of):.0f} %" for rate in rates]
+            lines.append(_line(name, *shares, *(f"{_mean(step, of):.1f}" for step in steps)))
+    return "\n".join(lines)
+
+
+def _by_task(done: Iterable[Episode], value: Callable[[Episode], float]) -> dict[str, float]:
+    """The mean of a value over the episodes of each task."""
+    values: dict[str, list[float]] = {}
     for episode in done:
-        by_task.setdefault(episode.task, []).append(episode)
-    rates = {task: sum(e.success for e in group) / len(group) for task, group in by_task.items()}
-    steps = {task: sum(len(e.record.steps) for e in group) / len(group) for task, group in by_task.items()}
-    lines = [f"| {task} | {rates[task]:.0%} | {steps[task]:.1f} |".replace("%", " %") for task in by_task]
-    mean = [sum(values.values()) / max(1, len(values)) for values in (rates, steps)]
-    return "\n".join(
-        [f"| task | {name} | steps |", "|---|---|---|", *lines, f"| mean | {mean[0]:.0%} | {mean[1]:.1f} |".replace("%", " %")]
-    )
+        values.setdefault(episode.task, []).append(value(episode))
+    return {task: fmean(group) for task, group in values.items()}
+
+
+def _mean(values: Mapping[str, float], tasks: Iterable[str]) -> float:
+    """The mean over those of the tasks that have a value, NaN where none has."""
+    found = [values[task] for task in tasks if task in values]
+    return fmean(found) if found else math.nan
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the table of one model on one environment; returns 0."""
+    """Prints the table of models on one environment; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m cookbook_utils.agents.benchmark", description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", default="tiny", help="a spec of load_model, random or oracle")
+    parser.add_argument("--model", nargs="+", default=["tiny"], help="specs of load_model, random, oracle; side by side")
     parser.add_argument("--env", choices=sorted(ARENAS), required=True)
     parser.add_argument("--seeds", type=int, default=10, help="how many unseen seeds of each task")
     parser.add_argument("--tasks", default="", help="names with commas between them; all by default")
-    parser.add_argument("--out", type=Path, help="folder that gets the record of every episode")
+    parser.add_argument("--out", type=Path, help="folder that gets the record of every episode, in a folder per model")
     options = parser.parse_args(arguments)
-    model, began, done = options.model, time.monotonic(), []
-    if model not in ("random", "oracle"):
+    began, done = time.monotonic(), {}
+    for name in options.model:
+        done[name] = []
+        for episode in _episodes_of(name, options):
+            done[name].append(episode)
+            successes = sum(e.success for e in done[name])
+            print(f"\r{name}: {len(done[name])} episodes, {successes} successes", end="", file=sys.stderr, flush=True)
+            if options.out:
+                end = "success" if episode.success else "failure"
+                episode.record.save(options.out / re.sub(r"[^\w.-]+", "_", name) / f"{episode.task}_{episode.seed}_{end}")
+        print(file=sys.stderr)
+    count = sum(map(len, done.values()))
+    print(f"{table(done, UNTRAINED)}\n\n{options.env}, {count} episodes, {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def _episodes_of(name: str, options) -> Iterator[Episode]:
+    """The episodes that the command's options ask for, of the model with this name."""
+    model = name
+    if name not in ("random", "oracle"):
         from ..models import load_model
 
-        model = load_model(model)
-    names = filter(None, options.tasks.split(","))
-    for episode in episodes(model, options.env, tasks=names, seeds=range(HELD_OUT, HELD_OUT + options.seeds)):
-        done.append(episode)
-        if options.out:
-            episode.record.save(options.out / f"{episode.task}_{episode.seed}_{'success' if episode.success else 'failure'}")
-        print(f"\r{len(done)} episodes, {sum(e.success for e in done)} successes", end="", file=sys.stderr, flush=True)
-    print(f"\n{table(done, options.model)}\n\n{options.env}, {len(done)} episodes, {time.monotonic() - began:.0f} s")
-    return 0
+        model = load_model(name)
+    tasks = filter(None, options.tasks.split(","))
+    yield from episodes(model, options.env, tasks=tasks, seeds=range(HELD_OUT, HELD_OUT + options.seeds))
 
 
 if __name__ == "__main__":

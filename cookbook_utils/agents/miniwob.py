@@ -18,7 +18,7 @@ from ..coordinates import to_grid
 from .browser import Browser
 from .schemas import write_call
 
-__all__ = ["TASKS", "MiniWob"]
+__all__ = ["TASKS", "UNTRAINED", "MiniWob"]
 
 WHOLE, NEARLY = 0.99, 0.8
 # Each task, and the raw reward that counts as success: all of it, or, where the page measures a distance, nearly all.
@@ -32,6 +32,9 @@ TASKS = dict.fromkeys((
     "click-menu", "use-autocomplete-nodelay", "navigate-tree", "search-engine", "email-inbox-delete", "email-inbox-important",
     "unicode-test", "click-test-transfer", "click-checkboxes-transfer",
 ), WHOLE) | dict.fromkeys(("circle-center", "find-midpoint"), NEARLY)  # fmt: skip
+
+# Tasks that the embedded model's training records nothing of, so that a table can show what becomes of such.
+UNTRAINED = ("click-test-transfer", "click-checkboxes-transfer", "unicode-test", "email-inbox-important", "drag-single-shape")
 
 _HOST = "miniwob.test"
 _INSTRUCTION, _SIDE = 50, 160  # CSS pixels: height of the instruction, sides of the area

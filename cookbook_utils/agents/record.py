@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+import numpy as np
+from PIL import Image, ImageDraw
 
 from ..drawing import contact_sheet, draw_boxes
 from .environment import inside
@@ -21,7 +22,7 @@ from .schemas import describe_call
 
 __all__ = ["Record", "Step", "draw_action"]
 
-_INK, _RIM = (255, 122, 0), (30, 20, 10)
+_INK, _RIM, _PAPER = (255, 122, 0), (30, 20, 10), (222, 226, 230)
 _FINER = 4  # lines are drawn so many times larger and shrunk, for smooth edges
 _FILE = "run.jsonl"
 
@@ -96,11 +97,15 @@ class Record:
         steps = [f"{number}. {step.summary}" for number, step in enumerate(self.steps, 1) if step.screenshot]
         return [*steps, *([end or "end"] if self.last else [])]
 
-    def contact_sheet(self, columns: int = 4) -> Image.Image:
-        """All frames side by side with their captions; raises ValueError for a run without pictures."""
-        if not self.frames():
+    def contact_sheet(self, columns: int = 4, **options) -> Image.Image:
+        """All frames side by side with their captions, on grey, so that a white screen has edges.
+
+        options: of `drawing.contact_sheet`. Raises ValueError for a run without pictures.
+        """
+        frames = self.frames()
+        if not frames:
             raise ValueError("record: expected steps with screenshots, got none")
-        return contact_sheet(self.frames(), min(columns, len(self.frames())), captions=self.captions())
+        return contact_sheet(frames, columns, captions=self.captions(), **{"background": _PAPER, **options})
 
     def animation(self, path: str | Path, *, seconds_per_frame: float = 1.2) -> Path:
         """Write the run as a moving picture, `.gif` or `.webp` by the path's ending, and return the path.
@@ -187,8 +192,8 @@ def _arrow(pen, start, end, unit: float) -> None:
 def _ring(pen, place, unit: float) -> None:
     x, y = (v * _FINER for v in place)
     radius = 3.6 * unit * _FINER
-    pen.ellipse([x - radius, y - radius, x + radius, y + radius], outline=255, width=round(unit * _FINER))
-    _dot(pen, (x, y), 1.2 * unit * _FINER)
+    pen.ellipse([x - radius, y - radius, x + radius, y + radius], outline=255, width=round(0.8 * unit * _FINER))
+    _dot(pen, (x, y), 0.7 * unit * _FINER)
 
 
 def _dot(pen, place, radius: float) -> None:
@@ -197,12 +202,28 @@ def _dot(pen, place, radius: float) -> None:
 
 
 def _inked(image: Image.Image, canvas: Image.Image, unit: float) -> Image.Image:
-    """The drawn shape in orange over a dark rim of a third of a unit."""
-    rim = canvas.filter(ImageFilter.MaxFilter(2 * round(unit * _FINER / 4) + 1))
+    """The drawn shape in orange over a dark rim of a third of a unit; only where it lies, since screens are large."""
+    reach = round(unit * _FINER / 4)
+    left, top, right, bottom = canvas.getbbox() or (0, 0, 0, 0)
+    box = [(left - reach) // _FINER, (top - reach) // _FINER, -(-(right + reach) // _FINER), -(-(bottom + reach) // _FINER)]
+    shape = canvas.crop([side * _FINER for side in box])
     image = image.copy()
-    for mask, color in ((rim, _RIM), (canvas, _INK)):
-        image.paste(color, mask=mask.resize(image.size, Image.Resampling.BOX))
+    for mask, color in ((_grown(shape, reach), _RIM), (shape, _INK)):
+        small = mask.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BOX)
+        image.paste(Image.new("RGB", small.size, color), box[:2], small)
     return image
+
+
+def _grown(shape: Image.Image, reach: int) -> Image.Image:
+    """A mask that is larger by so many pixels on each side; one axis after the other, where Pillow's filter takes seconds."""
+    grown = np.asarray(shape)  # (H, W)
+    for _ in range(2):
+        padded = np.pad(grown, ((reach, reach), (0, 0)))
+        grown = padded[: len(grown)].copy()
+        for start in range(1, 2 * reach + 1):
+            np.maximum(grown, padded[start : start + len(grown)], out=grown)
+        grown = np.ascontiguousarray(grown.T)
+    return Image.fromarray(grown)
 
 
 def _caption(action: dict) -> str:

@@ -23,7 +23,7 @@ from ..agents.baselines import reply_of
 from ..agents.benchmark import HELD_OUT
 from ..agents.chromium import Chromium
 from ..agents.loop import run
-from ..agents.miniwob import TASKS, MiniWob
+from ..agents.miniwob import TASKS, UNTRAINED, MiniWob
 from ..agents.phone import Phone
 from ..agents.phone_goals import GOALS, make_goal
 from ..agents.phone_policy import Goal, next_call
@@ -31,10 +31,8 @@ from ..agents.schemas import ToolError, write_call
 from ..parsing import parse_tool_calls
 from .screen_shards import UNSEEN, write_shard
 
-__all__ = ["ENVIRONMENTS", "UNTRAINED", "episode_of", "record"]
+__all__ = ["ENVIRONMENTS", "episode_of", "record"]
 
-# Tasks that nothing is recorded of, so that a benchmark can show what becomes of tasks that were not trained on.
-UNTRAINED = ("click-test-transfer", "click-checkboxes-transfer", "unicode-test", "email-inbox-important", "drag-single-shape")
 EPISODES = 40  # in a shard
 WRONG = 0.12  # share of steps that go wrong
 FIRST_UNSEEN = HELD_OUT + 100_000  # the benchmark's own seeds come before

@@ -5,8 +5,8 @@ import pytest
 from cookbook_utils.agents.baselines import Oracle, RandomModel
 from cookbook_utils.agents.benchmark import HELD_OUT, Episode, episodes, main, table
 from cookbook_utils.agents.loop import run
-from cookbook_utils.agents.miniwob import TASKS, MiniWob
-from cookbook_utils.agents.record import Record
+from cookbook_utils.agents.miniwob import TASKS, UNTRAINED, MiniWob
+from cookbook_utils.agents.record import Record, Step
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,27 @@ def test_a_model_runs_through_the_same_loop(chromium, queue):
 
 def test_the_table_counts_by_task():
     done = [Episode("a", seed, seed < 3, Record("")) for seed in range(4)] + [Episode("b", 0, False, Record(""))]
-    assert table(done, "tiny").splitlines() == [
-        "| task | tiny | steps |", "|---|---|---|", "| a | 75 % | 0.0 |", "| b | 0 % | 0.0 |", "| mean | 38 % | 0.0 |"]  # fmt: skip
+    assert table({"tiny": done}).splitlines() == [
+        "| task | tiny | tiny: steps |", "|---|---|---|", "| a | 75 % | 0.0 |", "| b | 0 % | 0.0 |", "| mean | 38 % | 0.0 |"]  # fmt: skip
+
+
+def test_models_stand_side_by_side_and_tasks_that_were_not_trained_on_below():
+    short, long = Record("", steps=[Step()]), Record("", steps=[Step()] * 3)
+    done = {"tiny": [Episode("new", 0, False, long), Episode("old", 0, True, short)], "oracle": [Episode("old", 0, True, short)]}
+    assert table(done, untrained=["new"]).splitlines() == [
+        "| task | tiny | oracle | tiny: steps | oracle: steps |", "|---|---|---|---|---|",
+        "| old | 100 % | 100 % | 1.0 | 1.0 |", "| mean | 100 % | 100 % | 1.0 | 1.0 |",
+        "| new | 0 % | nan % | 3.0 | nan |", "| mean, not trained on | 0 % | nan % | 3.0 | nan |"]  # fmt: skip
 
 
 def test_one_command_makes_the_table_and_keeps_the_records(chromium, tmp_path, capsys):
-    assert main(["--model", "oracle", "--env", "phone", "--seeds", "1", "--tasks", "theme,forecast", "--out", str(tmp_path)]) == 0
-    assert "| mean | 100 % |" in capsys.readouterr().out
-    folders = sorted(path.name for path in tmp_path.iterdir())
+    command = ["--model", "oracle", "random", "--env", "phone", "--seeds", "1", "--tasks", "theme,forecast", "--out", str(tmp_path)]
+    assert main(command) == 0
+    assert "| mean | 100 % | 0 % |" in capsys.readouterr().out
+    folders = sorted(path.name for path in (tmp_path / "oracle").iterdir())
     assert folders == [f"forecast_{HELD_OUT}_success", f"theme_{HELD_OUT}_success"]
-    assert Record.load(tmp_path / folders[1]).status == "success"
+    assert Record.load(tmp_path / "oracle" / folders[1]).status == "success" and len([*(tmp_path / "random").iterdir()]) == 2
+
+
+def test_the_tables_have_at_least_twenty_tasks_that_were_trained_on_and_five_that_were_not():
+    assert len(set(TASKS) - set(UNTRAINED)) >= 20 and len(set(UNTRAINED) & set(TASKS)) == 5

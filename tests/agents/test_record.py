@@ -1,12 +1,13 @@
 """A run is kept, drawn, written and read again without loss."""
 
 import json
+import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from cookbook_utils.agents.record import Record, Step, draw_action
+from cookbook_utils.agents.record import Record, Step, _grown, draw_action
 from cookbook_utils.agents.still import Still
 
 WHITE = Image.new("RGB", (300, 200), "white")
@@ -61,6 +62,17 @@ def test_a_drag_starts_where_the_pointer_was():
 
 def test_no_action_leaves_the_picture_as_it_is():
     assert not changed(draw_action(WHITE, {})).any()
+
+
+def test_the_rim_is_what_a_filter_would_make_of_the_shape():
+    shape = Image.effect_noise((40, 30), 90)
+    assert _grown(shape, 3).tobytes() == shape.filter(ImageFilter.MaxFilter(7)).tobytes()
+
+
+def test_a_screen_of_the_usual_size_is_drawn_on_at_once():
+    began = time.monotonic()
+    draw_action(Image.new("RGB", (1280, 720)), {"action": "swipe", "coordinate": [50, 80], "coordinate2": [960, 900]})
+    assert time.monotonic() - began < 4, "half a second on an idle machine; as one filter over the screen it took 23"
 
 
 def test_a_record_is_read_as_it_was_written(record, tmp_path):

@@ -11,7 +11,7 @@ from transformers import AutoProcessor
 from cookbook_utils.agents.benchmark import HELD_OUT
 from cookbook_utils.agents.chromium import Chromium, find_browser
 from cookbook_utils.agents.loop import step_messages
-from cookbook_utils.agents.miniwob import TASKS
+from cookbook_utils.agents.miniwob import TASKS, UNTRAINED
 from cookbook_utils.agents.schemas import tool_schemas
 from cookbook_utils.coordinates import to_grid, to_pixels
 from cookbook_utils.models import TINY_FOLDER
@@ -155,7 +155,7 @@ def test_another_text_is_typed_as_the_goal_quotes_it(episodes):
 
 def test_tasks_that_are_kept_back_are_not_recorded(stages):
     tasks = stages["miniwob"].tasks
-    assert set(screen_recorder.UNTRAINED) < set(TASKS) and not set(tasks) & set(screen_recorder.UNTRAINED) and len(tasks) >= 20
+    assert set(UNTRAINED) < set(TASKS) and not set(tasks) & set(UNTRAINED) and len(tasks) >= 20
     assert screen_recorder.EPISODES * 1000 < HELD_OUT < screen_recorder.FIRST_UNSEEN
 
 
