@@ -1,8 +1,9 @@
 """The embedded model's checkpoints behind one name, and the gate that says which of them answers.
 
 Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
-softmax regression over what the first checkpoint's vision tower makes of all pictures and frames of a conversation (mean and
-deviation of the visual tokens), how many of them are a video's, and whether tools are declared. It never sees the words.
+a network of one hidden layer over what the first checkpoint's vision tower makes of all pictures and frames of a conversation (mean and
+deviation of the visual tokens), how many of them are a video's, and whether tools are declared, those that act on a screen
+apart. It never sees the words.
 `python -m cookbook_utils.tiny.gate` fits it; the reply comes out of `generate` of the checkpoint that it chose. A
 conversation without pictures is the first one's.
 Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
@@ -22,13 +23,15 @@ from .messages import Conversation
 from .reply import Reply
 from .stream import Piece
 
-GATE = "gate.json"  # beside the first checkpoint: folders beside it, weight (folders, 2 C + 2), bias (folders,)
+GATE = "gate.json"  # beside the first checkpoint: folders beside it, layers [weight (H, 2 C + 3), bias (H,)], [weight (folders, H), bias (folders,)]
+SCREEN_TOOLS = ("computer_use", "mobile_use")
 
 
 def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | None:
-    """What a gate sees of a conversation, `(2 C + 2,)`; None without pictures.
+    """What a gate sees of a conversation, `(2 C + 3,)`; None without pictures.
 
-    Mean and standard deviation of its visual tokens, the share of them that are a video's, and 1 where tools are declared.
+    Mean and standard deviation of its visual tokens, the share of them that are a video's, 1 where tools are declared, and 1
+    where one of them acts on a screen.
     """
     if not [*conversation.parts("image"), *conversation.parts("video")]:
         return None
@@ -39,7 +42,15 @@ def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | N
                 tokens.append(model.network.model.visual(inputs[pixels], grid_thw=inputs[grid], return_dict=True).pooler_output)
     of_videos = len(tokens[-1]) / sum(map(len, tokens)) if "pixel_values_videos" in inputs else 0.0
     tokens = torch.cat(tokens).float()  # (M, C)
-    return np.array([*tokens.mean(0).tolist(), *tokens.std(0).tolist(), of_videos, float(bool(conversation.tools))])
+    named = {tool.get("function", tool).get("name") for tool in conversation.tools}
+    told = [of_videos, float(bool(named)), float(not named.isdisjoint(SCREEN_TOOLS))]
+    return np.array([*tokens.mean(0).tolist(), *tokens.std(0).tolist(), *told])
+
+
+def gate_scores(layers: list, features: np.ndarray) -> np.ndarray:
+    """A score for each checkpoint `(..., K)` of features `(..., 2 C + 3)`; the highest one answers."""
+    (weight, bias), (weight_2, bias_2) = layers
+    return np.maximum(features @ weight.T + bias, 0) @ weight_2.T + bias_2
 
 
 class Experts(LocalModel):
@@ -53,7 +64,7 @@ class Experts(LocalModel):
         self._options = {**options, "spec": self.spec}
         gate = json.loads((Path(folder) / GATE).read_text(encoding="utf-8"))
         self.folders = [Path(folder).parent / name for name in gate["folders"]]
-        self._weight, self._bias = np.array(gate["weight"]), np.array(gate["bias"])
+        self._layers = [(np.array(weight), np.array(bias)) for weight, bias in gate["layers"]]
         self._loaded: dict[int, LocalModel] = {}
 
     @cached_property
@@ -64,7 +75,7 @@ class Experts(LocalModel):
     def choice(self, conversation: Conversation) -> int:
         """Which checkpoint answers a conversation: an index into `folders`."""
         features = features_of(self, conversation)
-        return 0 if features is None else int(np.argmax(self._weight @ features + self._bias))
+        return 0 if features is None else int(np.argmax(gate_scores(self._layers, features)))
 
     def _expert(self, index: int) -> LocalModel:
         """A checkpoint as a model that answers by itself; the first is this model without its gate."""

@@ -3,6 +3,7 @@
     python -m cookbook_utils.tiny.evaluate                                      # assets/tiny, on what it was trained on
     python -m cookbook_utils.tiny.evaluate --families solids clips --scenes 24  # a quick look at two of them
     python -m cookbook_utils.tiny.evaluate --model transformers:FOLDER --show OUT --json figures.json
+    COOKBOOK_SCREENS=SHARDS python -m cookbook_utils.tiny.evaluate --families screens  # recorded beforehand: screens.py
 
 Every figure comes from `generate` on pictures that the training never draws: their seeds begin with `HELD_OUT`, the
 training's are drawn from the clock below it. The questions go through the same `model.chat_batch` and the same readers
@@ -16,16 +17,17 @@ import json
 import time
 from pathlib import Path
 
-from . import figures_clips, figures_documents, figures_pages, figures_pictures, figures_solids, figures_zoom
+from . import figures_clips, figures_documents, figures_pages, figures_pictures, figures_screens, figures_solids, figures_zoom
 from .failures import save_failures
 from .figures import Measure, Run
 
 MEASURES: dict[str, Measure] = {
     "pictures": figures_pictures.MEASURE, "solids": figures_solids.MEASURE, "walks": figures_solids.WALKS,
     "clips": figures_clips.MEASURE, "pages": figures_pages.PAGES, "articles": figures_pages.ARTICLES,
-    "documents": figures_documents.MEASURE, "zoom": figures_zoom.MEASURE,
+    "documents": figures_documents.MEASURE, "zoom": figures_zoom.MEASURE, "screens": figures_screens.MEASURE,
 }  # fmt: skip
-TRAINED = ("pictures", "solids", "walks", "zoom", "pages")  # what the checkpoints in assets have seen; of the other families they know nothing
+# What the checkpoints in assets have seen and anyone can ask; screens need recorded shards, and articles of their size were never shown.
+TRAINED = ("pictures", "solids", "walks", "zoom", "pages", "documents", "clips")
 
 
 def ask_family(model, measure: Measure, count: int | None = None) -> Run:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 
+from ..agents.record import draw_action
+from ..agents.schemas import ToolError, validate_call
 from ..drawing import contact_sheet, draw_boxes, draw_points
 from ..geometry3d import draw_boxes_3d
-from ..parsing import parse_boxes, parse_boxes_3d, parse_points
+from ..parsing import parse_boxes, parse_boxes_3d, parse_points, parse_tool_calls
 from .figures import Case, Measure, Run, is_error, label_of
 
 MOST = 12  # of each task
@@ -45,7 +48,7 @@ def told(case: Case) -> str:
 
 def answer_of(case: Case) -> str:
     """What should have been said; of a question that needs a tool, the call and what it leads to."""
-    return case.turn.answer + (f"\nand then: {case.turn.expect['answer']}" if "call" in case.turn.expect else "")
+    return case.turn.answer + (f"\nand then: {case.turn.expect['answer']}" if {"call", "answer"} <= set(case.turn.expect) else "")
 
 
 def drawn(case: Case) -> Image.Image:
@@ -86,12 +89,21 @@ def zoomed(case: Case, calls: list) -> Image.Image:
 
 
 def marked(picture: Image.Image, text: str) -> Image.Image:
-    """A picture of 480 pixels or more with the boxes and points of a text."""
+    """A picture of 480 pixels or more with the boxes, points and calls of a text."""
     scale = max(1, round(SIDE / max(picture.size)))
     large = picture.resize([side * scale for side in picture.size], Image.Resampling.BICUBIC)
     boxes = [{"bbox_2d": item["bbox_2d"], "label": label_of(item) or ""} for item in parse_boxes(text, large.size)]
     points = [{"point_2d": item["point_2d"], "label": label_of(item) or ""} for item in parse_points(text, large.size)]
-    return draw_points(draw_boxes(large, boxes), points)
+    return acted(draw_points(draw_boxes(large, boxes), points), text)
+
+
+def acted(picture: Image.Image, text: str) -> Image.Image:
+    """A screen with what the calls of a text do there, as far as they can be carried out."""
+    for call in parse_tool_calls(text):
+        with suppress(ToolError):
+            arguments = validate_call(call["name"], call["arguments"])
+            picture = draw_action(picture, arguments) if "action" in arguments else picture
+    return picture
 
 
 def clip_sheet(frames: list[Image.Image], fps: float, text: str) -> Image.Image:

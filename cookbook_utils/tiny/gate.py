@@ -2,59 +2,101 @@
 
     python -m cookbook_utils.tiny.gate
 
-Softmax regression with weight decay, over samples of the families that each checkpoint was trained on. To the first
+A hidden layer and a softmax, over samples of the families that each checkpoint was trained on. To the first
 checkpoint's belong flat colours, gradients and noise as well, which are nobody's, so that the others are asked only about
 what they know. Fitted on seeds of the training's range, measured on held-out ones; written to `gate.json` beside the first
-checkpoint.
+checkpoint. Screens are played live, in Chromium; on two cores it takes about ten minutes.
 """
 
 from __future__ import annotations
 
+import atexit
+import io
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
+from ..agents.chromium import Chromium
+from ..agents.loop import step_messages
+from ..agents.schemas import tool_schemas
 from ..models import TINY_FOLDER
-from ..models.experts import GATE, features_of
+from ..models.experts import GATE, features_of, gate_scores
 from ..models.local import LocalModel
 from ..models.messages import Conversation, question, read_messages
-from . import page_documents, page_tasks, pages, solids, zoom, zoom_tasks
+from . import clips, page_documents, page_tasks, pages, solids, zoom, zoom_tasks
 from .families import FAMILIES, picture
 from .scenes import HELD_OUT
+from .screen_recorder import ENVIRONMENTS, Stage, episode_of
 from .solid_actions import FRAME_S, make_walk
+from .turns import pick
 
 FIT, MEASURED = 160, 60  # rooms
-OFTEN, SELDOM = 5, 4  # pictures to one room, since they vary more; rooms to one walk
-DECAY = 3e-3
+OFTEN, SELDOM = 5, 4  # pictures to one index, since they vary most; pages to one document, and MiniWoB++ pages to one phone
+SCREENS, SCREEN_SEEDS = 3, 1_000_000  # screens of one episode at most, seeds that episodes are drawn from
+HIDDEN, ROUNDS, DECAY = 64, 60, 0.1
+BLUR, DROPPED = 0.3, 0.3  # noise on the standardised features, share of hidden units left out: against learning by heart
+TOLD = 4  # weight of the last three features, which are certain
 
 
 def plain(rng: np.random.Generator) -> Image.Image:
-    """A flat colour, a gradient, or noise."""
+    """A flat colour, a gradient, noise, or what has the statistics of a photograph."""
     width, height = (int(side) for side in rng.integers(64, 400, 2))
     corners = rng.integers(0, 256, (2, 2, 3), np.uint8)
-    kind = rng.integers(3)
+    kind = rng.integers(6)
+    if kind > 2:
+        return photograph(rng, (width, height))
     if kind == 2:
         return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
     return Image.fromarray(corners[:1, :1] if kind else corners).resize((width, height), Image.Resampling.BILINEAR)
 
 
-def conversation(images=(), video=None, fps=None, tools=None) -> Conversation:
-    return read_messages(question("What is there?", images, video, system=None, fps=fps, num_frames=None), tools=tools)
+def clouds(rng: np.random.Generator, shape: tuple[int, int], fall: float) -> np.ndarray:
+    """A random field whose amplitudes fall with the frequency, of mean 0 and deviation 1."""
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None])
+    frequency[0, 0] = np.inf
+    field = np.fft.ifft2(np.fft.fft2(rng.normal(size=shape)) / frequency**fall).real
+    return field / field.std()
+
+
+def photograph(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Clouds of light and of a little colour, cut out of one another by further clouds.
+
+    Source: Field 1987, Relations between the statistics of natural images and the response properties of cortical cells.
+    """
+    shape, made = size[::-1], np.zeros((*size[::-1], 3))
+    for layer in range(int(rng.integers(1, 6))):
+        light, tint = clouds(rng, shape, rng.uniform(0.8, 1.8)), rng.normal(size=3) * 25
+        colour = np.stack([clouds(rng, shape, 1.5) for _ in range(3)], 2) * rng.uniform(0, 20)
+        surface = rng.uniform(30, 220) + tint + colour + light[..., None] * rng.uniform(5, 60)
+        made = np.where((clouds(rng, shape, 1.8) > rng.normal() * 0.7)[..., None] | (layer == 0), surface, made)
+    return Image.fromarray(made.clip(0, 255).astype(np.uint8))
+
+
+def conversation(images=(), video=None, fps=None, tools=None, max_pixels=None) -> Conversation:
+    asked = question("What is there?", images, video, system=None, fps=fps, num_frames=None)
+    return read_messages(asked, tools=tools, max_pixels=max_pixels)
+
+
+def pictured(rng: np.random.Generator) -> Image.Image:
+    sizes = list(FAMILIES["pictures"].sizes)
+    return picture(rng, sizes[int(rng.integers(len(sizes)))]).pictures[0]
 
 
 def of_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
-    sizes = list(FAMILIES["pictures"].sizes)
-    made = [conversation(picture(rng, sizes[int(rng.integers(len(sizes)))]).pictures[0]) for _ in range(OFTEN)]
-    return made if index % SELDOM else [*made, conversation(plain(rng))]
+    budgets = [None] * (OFTEN - 2) + rng.integers(2**12, 2**16, 2).tolist()  # small ones, too
+    return [*(conversation(pictured(rng), max_pixels=budget) for budget in budgets), conversation(plain(rng)), conversation(plain(rng))]
 
 
 def of_rooms(rng: np.random.Generator, index: int) -> list[Conversation]:
-    made = [conversation(solids.render(rng, list(solids.SIZES)[index % len(solids.SIZES)], scale=1 + index % 2).image)]
-    return made if index % SELDOM else [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
+    sizes = list(solids.SIZES)
+    made = [conversation(solids.render(rng, sizes[index % len(sizes)], scale=scale).image) for scale in (1, 2, 2)]
+    return made if index % 2 else [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
 
 
 def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
@@ -66,17 +108,63 @@ def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation
     return [conversation(seen[0], tools=zoom.TOOLS), conversation(seen, tools=zoom.TOOLS)]
 
 
+def jpeg(image: Image.Image) -> Image.Image:
+    """A picture as it comes out of a file."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return Image.open(file)
+
+
 def of_pages(rng: np.random.Generator, index: int) -> list[Conversation]:
-    """Pages of every size and kind, as they are and twice as large, and short documents."""
+    """Pages of every size and kind, as they are and twice as large; charts and wireframes, as files have them; short documents."""
     sizes = list(page_tasks.SIZES)
     made = [conversation(pages.render(rng, sizes[int(rng.integers(len(sizes)))], scale=scale, system_fonts=True).image) for scale in (1, 2)]
+    sparse = pages.render(rng, pick(rng, ((352, 256), (256, 352))), kind=("chart", "wireframe")[index % 2], scale=2, system_fonts=True)
+    made.append(conversation(jpeg(sparse.image)))
     if index % SELDOM:
         return made
     document = page_documents.render_document(rng, int(rng.integers(2, 5)), scale=1 + index // SELDOM % 2)
     return [*made, conversation([page.image for page in document.pages])]
 
 
-KNOWN = {"tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_zoom": of_large_pictures, "tiny_pages": of_pages}  # what each checkpoint was trained on
+def of_what_is_read(rng: np.random.Generator, index: int) -> list[Conversation]:
+    return [*of_pages(rng, index), *of_large_pictures(rng, index)]
+
+
+def of_clips(rng: np.random.Generator, index: int) -> list[Conversation]:
+    """A clip of any frame size, length and scale, at the frame rate that is trained on and at another one."""
+    size, seconds, scale = pick(rng, list(clips.SIZES)), int(rng.integers(clips.SHORTEST, clips.LONGEST + 1)), 1 + index % 3
+    frames = clips.render(rng, size, seconds=seconds, scale=scale, fps=2 * clips.FPS).frames
+    return [conversation(video=frames[::step], fps=2 * clips.FPS / step) for step in (1, 2, 4)]
+
+
+@cache
+def stage(environment: str) -> Stage:
+    """One of the agents' environments, in a browser that stays open."""
+    chromium = Chromium()
+    atexit.register(chromium.close)
+    return ENVIRONMENTS[environment](chromium)
+
+
+def of_screens(rng: np.random.Generator, index: int) -> list[Conversation]:
+    """Screens of an episode, with their tool and without; and the tool with a picture, since nobody else knows it."""
+    environment = "phone" if index % SELDOM == 0 else "miniwob"  # whose pages differ more, and whose episodes are shorter
+    where, episode = stage(environment), None
+    while episode is None:
+        episode = episode_of(where, pick(rng, where.tasks), int(rng.integers(SCREEN_SEEDS)))
+    (record, screens), made = episode, [conversation(pictured(rng), tools=tool_schemas(where.environment.tool))]
+    for number, screen in enumerate(screens[:: -(-len(screens) // SCREENS)]):
+        made.append(read_messages(step_messages(record["goal"], [], [screen]), tools=tool_schemas(record["tool"])))
+        scale, budget = 1 + number % 2, screen.width * screen.height if (number + index) % 2 else None
+        larger = screen.resize([side * scale for side in screen.size])
+        made += [conversation(screen), conversation(larger, max_pixels=budget)]
+    return made
+
+
+# What each checkpoint was trained on, by its folder.
+KNOWN = {
+    "tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_pages": of_what_is_read, "tiny_clips": of_clips, "tiny_screens": of_screens,
+}  # fmt: skip
 FOLDERS = tuple(KNOWN)  # a class each
 
 
@@ -86,27 +174,31 @@ def samples(seed: int, count: int) -> list[tuple[int, Conversation]]:
     return [(who, made) for index, rng in enumerate(rngs) for who, known in enumerate(KNOWN.values()) for made in known(rng, index)]
 
 
-def fit(features: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight `(K, D)` and bias `(K,)` of a softmax regression over features `(N, D)`; fitted on them standardised."""
+def fit(features: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The gate's layers (`experts.GATE`) for features `(N, D)` and the index of the checkpoint of each; equal for equal input.
+
+    Beforehand each checkpoint is as likely as another, however many samples it has.
+    """
     mean, scale = features.mean(0), features.std(0) + 1e-6
-    x, wanted = torch.from_numpy((features - mean) / scale).double(), torch.from_numpy(truth)
-    weight, bias = (torch.zeros(shape, dtype=torch.double, requires_grad=True) for shape in ((len(FOLDERS), x.shape[1]), len(FOLDERS)))
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+    scale[-3:] /= TOLD
+    x, wanted = torch.from_numpy((features - mean) / scale).float(), torch.from_numpy(truth)
+    often = torch.from_numpy(np.bincount(truth, minlength=len(FOLDERS)) / len(truth)).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(DROPPED), nn.Linear(HIDDEN, len(FOLDERS)))
+        optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=DECAY)
+        for batch in (batch for _ in range(ROUNDS) for batch in torch.randperm(len(x)).split(128)):
+            optimizer.zero_grad()
+            seen = net(x[batch] + BLUR * torch.randn_like(x[batch]))
+            F.cross_entropy(seen, wanted[batch], weight=1 / (often * len(FOLDERS))).backward()
+            optimizer.step()
+    (weight, bias), last = ([part.detach().numpy().astype(float) for part in layer.parameters()] for layer in (net[0], net[3]))
+    weight = weight / scale
+    return [(weight, bias - weight @ mean), tuple(last)]
 
-    def loss():
-        optimizer.zero_grad()
-        value = F.cross_entropy(x @ weight.T + bias, wanted) + DECAY * weight.square().sum()
-        value.backward()
-        return value
 
-    optimizer.step(loss)
-    weight, bias = weight.detach().numpy() / scale, bias.detach().numpy()
-    often = np.bincount(truth, minlength=len(FOLDERS)) / len(truth)
-    return weight, bias - weight @ mean - np.log(often)  # beforehand each checkpoint is as likely as another
-
-
-def write(folder: Path, weight: np.ndarray, bias: np.ndarray) -> None:
-    gate = {"folders": list(FOLDERS), "weight": weight.round(6).tolist(), "bias": bias.round(6).tolist()}
+def write(folder: Path, layers: list) -> None:
+    gate = {"folders": list(FOLDERS), "layers": [[part.round(4).tolist() for part in layer] for layer in layers]}
     (folder / GATE).write_text(json.dumps(gate) + "\n", encoding="utf-8")
 
 
@@ -114,9 +206,11 @@ def main() -> None:
     model = LocalModel(str(TINY_FOLDER), spec="tiny", device="cpu", dtype=torch.float32, quiet=True)
     fitted, measured = samples(0, FIT), samples(HELD_OUT, MEASURED)
     features, held_out = (np.stack([features_of(model, one) for _, one in some]) for some in (fitted, measured))
-    weight, bias = fit(features, np.array([index for index, _ in fitted]))
-    write(TINY_FOLDER, weight, bias)
-    right = (held_out @ weight.T + bias).argmax(1) == np.array([index for index, _ in measured])
+    layers = fit(features, np.array([index for index, _ in fitted]))
+    write(TINY_FOLDER, layers)
+    right = gate_scores(layers, held_out).argmax(1) == (truth := np.array([index for index, _ in measured]))
+    for index, name in enumerate(FOLDERS):
+        print(f"{name}: {right[truth == index].sum()} of {(truth == index).sum()}")
     print(f"right checkpoint for {right.sum()} of {len(right)} held-out conversations, fitted on {len(fitted)}")
 
 

@@ -8,8 +8,12 @@ from PIL import Image
 
 from cookbook_utils import load_model, pdf_pages, sample_frames
 from cookbook_utils.agents import tool_schemas, zoom_in
+from cookbook_utils.agents.chromium import Chromium, find_browser
+from cookbook_utils.agents.loop import step_messages
 from cookbook_utils.models import TINY_FOLDER
+from cookbook_utils.models.experts import features_of
 from cookbook_utils.models.messages import question, read_messages
+from cookbook_utils.tiny.screen_recorder import ENVIRONMENTS
 
 ASSETS = TINY_FOLDER.parent
 PICTURES, ROOMS = (sorted((ASSETS / folder).glob(pattern)) for folder, pattern in (("pictures", "*.png"), ("rooms", "room_*.png")))
@@ -35,11 +39,53 @@ def test_a_walk_goes_to_the_rooms(tiny, path):
     assert choice(tiny, video=str(path)) == choice(tiny, video=frames, fps=2) == "tiny_rooms"
 
 
+@pytest.mark.parametrize("path", sorted((ASSETS / "clips").glob("*.mp4"))[::3], ids=lambda path: path.stem)
+def test_a_clip_goes_to_the_clips_however_it_is_shown(tiny, path):
+    frames = list(sample_frames(path, fps=2))
+    small = [frame.resize((160, 128)) for frame in frames]
+    as_files = [choice(tiny, video=str(path), **settings) for settings in ({}, {"fps": 1}, {"fps": 4}, {"num_frames": 8})]
+    as_frames = [choice(tiny, video=some, fps=2) for some in (frames, small)]
+    assert {*as_files, *as_frames, choice(tiny, video=frames)} == {"tiny_clips"}
+
+
+@pytest.fixture(scope="module")
+def screens():
+    """First screens of a few goals, `(tool, screen)`."""
+    try:
+        find_browser()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    seen = []
+    with Chromium() as chromium:
+        for start in ENVIRONMENTS.values():
+            stage = start(chromium)
+            for seed, task in enumerate(stage.tasks[::8]):
+                stage.begin(task, 1_000_000 + seed)
+                seen.append((stage.environment.tool, stage.environment.screenshot()))
+            stage.environment.close()
+    return seen
+
+
+def test_a_screen_goes_to_those_who_act_with_their_tool_or_without(tiny, screens):
+    for tool, screen in screens:
+        loop = read_messages(step_messages("Buy milk", [], [screen]), tools=tool_schemas(tool))
+        larger = screen.resize([2 * side for side in screen.size])
+        assert {tiny.folders[tiny.choice(loop)].name, choice(tiny, screen), choice(tiny, larger)} == {"tiny_screens"}
+
+
+def test_a_tool_counts_in_either_form_of_its_schema(tiny):
+    for tool, told in (("mobile_use", [1, 1]), ("image_zoom_in_tool", [1, 0])):
+        [schema] = tool_schemas(tool)
+        for form in (schema, schema["function"]):
+            asked = read_messages(question("What is there?", Image.new("RGB", (64, 64))), tools=[form])
+            assert features_of(tiny, asked)[-2:].tolist() == told
+
+
 @pytest.mark.parametrize("path", sorted((ASSETS / "large").glob("*.jpg"))[::3], ids=lambda path: path.stem)
 def test_a_large_picture_with_the_zoom_tool_goes_to_those_who_know_it(tiny, path):
     tools = tool_schemas("image_zoom_in_tool")
     crop = zoom_in([Image.open(path)], {"bbox_2d": [300, 300, 600, 600]})
-    assert choice(tiny, str(path), tools=tools) == choice(tiny, [str(path), crop], tools=tools) == "tiny_zoom"
+    assert choice(tiny, str(path), tools=tools) == choice(tiny, [str(path), crop], tools=tools) == "tiny_pages"
 
 
 @pytest.mark.parametrize("path", sorted((ASSETS / "pages").glob("*.jpg"))[::3], ids=lambda path: path.stem)
@@ -71,10 +117,12 @@ def test_a_stream_from_the_second_checkpoint_is_the_answer(tiny):
 
 
 def test_the_reply_cache_tells_other_weights_of_either_checkpoint(tiny):
-    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 4
+    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 5
 
 
 def test_the_gate_has_a_row_for_each_checkpoint_and_a_weight_for_each_feature():
     gate = json.loads((TINY_FOLDER / "gate.json").read_text())
     width = json.loads((TINY_FOLDER / "config.json").read_text())["vision_config"]["out_hidden_size"]
-    assert np.shape(gate["weight"]) == (len(gate["folders"]), 2 * width + 2) and np.shape(gate["bias"]) == (len(gate["folders"]),)
+    (weight, bias), (weight_2, bias_2) = gate["layers"]
+    assert np.shape(weight) == (len(bias), 2 * width + 3)
+    assert np.shape(weight_2) == (len(gate["folders"]), len(bias)) and np.shape(bias_2) == (len(gate["folders"]),)

@@ -20,7 +20,7 @@ SHARED = {"clips": {"seconds": 3}}
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A checkpoint with random weights."""
-    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_zoom"))  # its tokenizer has the texts of the tools
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_pages"))  # its tokenizer has the texts of the tools
     folder = tmp_path_factory.mktemp("start")
     train.save_checkpoint(train.new_model(processor.tokenizer), processor, folder)
     return folder
@@ -155,7 +155,7 @@ def test_the_last_digit_of_a_coordinate_counts_less_and_that_of_anything_else_do
 
 
 def test_a_token_of_several_letters_looks_at_all_of_them_and_no_further():
-    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_zoom"))
+    processor = AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_pages"))
     page = pages.render(np.random.default_rng(3), (256, 352), kind="receipt")
     turn = page_tasks.ask(page, np.random.default_rng(0), page_tasks.read_all)
     _, spans = Packer(processor.tokenizer).spans(turn.answer)
