@@ -1,4 +1,4 @@
-"""A real vLLM server for each checkpoint of the embedded model, one for a whole test run, whatever the number of workers.
+"""A real vLLM server for the embedded model's first checkpoint, one for a whole test run, whatever the number of workers.
 
 The first test that wants it starts it and waits; it ends with the process that runs the tests, however that ends (see
 cookbook_utils/models/loopback.py). Where vLLM cannot run at all the tests are skipped with the reason. Where it only is
@@ -33,30 +33,25 @@ def need_vllm() -> None:
 
 @pytest.fixture(scope="session")
 def vllm_url(tmp_path_factory) -> str:
-    """The server's address, to `/v1`."""
-    return served(tmp_path_factory, TINY_FOLDER)
-
-
-def served(tmp_path_factory, model: Path) -> str:
-    """The address of the run's server with a checkpoint; the first test that wants it starts it."""
-    if model == TINY_FOLDER and (running := os.environ.get("COOKBOOK_TEST_VLLM")):
+    """The server's address, to `/v1`; the first test that wants it starts it."""
+    if running := os.environ.get("COOKBOOK_TEST_VLLM"):
         return running
     need_vllm()
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # the run's, not the worker's
-    note = folder / f"vllm_{model.name}.txt"
+    note = folder / "vllm.txt"
     with FileLock(f"{note}.lock"):
         if not note.exists():
-            note.write_text(_started(model, note.with_suffix(".log")))
+            note.write_text(_started(note.with_suffix(".log")))
     url = note.read_text()
     assert url.startswith("http"), url
     return url
 
 
-def _started(model: Path, log: Path) -> str:
+def _started(log: Path) -> str:
     """Its address, or why it has none: that is noted too, so that the other workers do not wait for it again."""
     try:
-        return start_server("vllm", model, while_pid=pid_of_the_run(), log=log).url
+        return start_server("vllm", TINY_FOLDER, while_pid=pid_of_the_run(), log=log).url
     except RuntimeError as error:
         return str(error)
 

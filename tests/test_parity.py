@@ -1,14 +1,12 @@
 """Every notebook passes on a real vLLM server too; and the table of its figures says where the two ways differ."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from parity import checkpoint_of, figures, rows, run
-from real_server import need_vllm, pid_of_the_run, requests_answered, served
+from real_server import need_vllm, pid_of_the_run, requests_answered
 
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.models.loopback import start_server
@@ -16,27 +14,24 @@ from cookbook_utils.models.loopback import start_server
 NOTEBOOKS = sorted(Path(__file__).parents[1].glob("cookbooks/*.ipynb"))
 
 
-@contextmanager
-def server_of(tmp_path_factory, model: Path) -> Iterator[str]:
-    """The run's server of the first checkpoint; of another one a server for this test alone, since each takes two gigabytes."""
+@pytest.fixture
+def url(path, request, tmp_path_factory):
+    """The run's server; where a notebook needs another checkpoint, a server for its test alone, since each takes two gigabytes."""
+    model = checkpoint_of(path)
     if model == TINY_FOLDER:
-        yield served(tmp_path_factory, model)
+        yield request.getfixturevalue("vllm_url")
         return
     need_vllm()
-    server = start_server("vllm", model, while_pid=pid_of_the_run(), log=tmp_path_factory.mktemp("server") / "log")
-    try:
+    with start_server("vllm", model, while_pid=pid_of_the_run(), log=tmp_path_factory.mktemp("server") / "log") as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_passes_on_a_server(path, tmp_path_factory):
-    with server_of(tmp_path_factory, checkpoint_of(path)) as url:
-        before = requests_answered(url)
-        notebook, _ = run(path, f"vllm:{url}")  # raises where a cell does, its own assertions among them
-        assert figures(notebook), "it prints no figure"
-        assert requests_answered(url) > before, "it asked another model"
+def test_a_notebook_passes_on_a_server(path, url):
+    before = requests_answered(url)
+    notebook, _ = run(path, f"vllm:{url}")  # raises where a cell does, its own assertions among them
+    assert figures(notebook), "it prints no figure"
+    assert requests_answered(url) > before, "it asked another model"
 
 
 def test_figures_are_the_lines_with_numbers_under_the_heading():

@@ -151,12 +151,13 @@ class Pool:
     """Steps' batches, each of `join` small ones of one shape that are drawn anew every time: for a step that is faster than the rendering.
 
     Rows are drawn `reuse` times on average, from the last `keep` batches of each shape; shapes as often as they come. Iterating
-    waits while no more may be drawn, and ends with the batches that come in.
+    waits while no more may be drawn, and ends with the batches that come in, or with the error that ended them.
     """
 
     def __init__(self, batches: Iterable[Batch], device: torch.device, join: int, reuse: float, keep: int = 256, seed: int = 0):
         self.batches, self.device, self.join, self.reuse, self.keep = batches, device, join, reuse, keep
-        self.rng, self.changed, self.ended = np.random.default_rng(seed), threading.Condition(), False
+        self.rng, self.changed = np.random.default_rng(seed), threading.Condition()
+        self.ended, self.error = False, None
         self.shelves: dict[tuple, deque[Batch]] = {}
         self.came: dict[tuple, int] = {}  # rows, of each shape
         self.drawn = 0  # rows
@@ -174,6 +175,8 @@ class Pool:
                     self.shelves.setdefault(shape, deque(maxlen=self.keep)).append(batch)
                     self.came[shape] = self.came.get(shape, 0) + len(batch.ids)
                     self.changed.notify()
+        except Exception as error:  # raised where the batches are drawn
+            self.error = error
         finally:
             with self.changed:
                 self.ended = True
@@ -186,6 +189,8 @@ class Pool:
                 made = joined(batches)
                 self.drawn += len(made.ids)
                 yield made
+            if self.error:
+                raise self.error
         finally:
             with self.changed:
                 self.ended = True

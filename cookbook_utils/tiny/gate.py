@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from ..agents import benchmark
 from ..agents.chromium import Chromium
 from ..agents.loop import step_messages
 from ..agents.schemas import tool_schemas
@@ -38,7 +39,7 @@ from .turns import pick
 
 FIT, MEASURED = 160, 60  # rooms
 OFTEN, SELDOM = 5, 4  # pictures to one index, since they vary most; pages to one document, and MiniWoB++ pages to one phone
-SCREENS, SCREEN_SEEDS = 3, 1_000_000  # screens of one episode at most, seeds that episodes are drawn from
+SCREENS = 3  # of one episode at most
 HIDDEN, ROUNDS, DECAY = 64, 60, 0.1
 BLUR, DROPPED = 0.3, 0.3  # noise on the standardised features, share of hidden units left out: against learning by heart
 TOLD = 4  # weight of the last three features, which are certain
@@ -151,7 +152,7 @@ def of_screens(rng: np.random.Generator, index: int) -> list[Conversation]:
     environment = "phone" if index % SELDOM == 0 else "miniwob"  # whose pages differ more, and whose episodes are shorter
     where, episode = stage(environment), None
     while episode is None:
-        episode = episode_of(where, pick(rng, where.tasks), int(rng.integers(SCREEN_SEEDS)))
+        episode = episode_of(where, pick(rng, where.tasks), int(rng.integers(benchmark.HELD_OUT)))
     (record, screens), made = episode, [conversation(pictured(rng), tools=tool_schemas(where.environment.tool))]
     for number, screen in enumerate(screens[:: -(-len(screens) // SCREENS)]):
         made.append(read_messages(step_messages(record["goal"], [], [screen]), tools=tool_schemas(record["tool"])))

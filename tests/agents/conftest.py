@@ -1,4 +1,4 @@
-"""What the agents' tests share: one browser, a web server that can misbehave, and a model that is fed from a queue."""
+"""What the agents' tests share: a web server that can misbehave, and a model that is fed from a queue."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -6,19 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cookbook_utils.agents.baselines import reply_of
-from cookbook_utils.agents.chromium import Chromium, find_browser
 from cookbook_utils.agents.schemas import write_call
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """The one browser process of the session; starting it is the slow part."""
-    try:
-        find_browser()
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    with Chromium() as browser:
-        yield browser
 
 
 class Site:

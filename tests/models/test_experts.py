@@ -8,7 +8,7 @@ from PIL import Image
 
 from cookbook_utils import load_model, pdf_pages, sample_frames
 from cookbook_utils.agents import tool_schemas, zoom_in
-from cookbook_utils.agents.chromium import Chromium, find_browser
+from cookbook_utils.agents.benchmark import HELD_OUT
 from cookbook_utils.agents.loop import step_messages
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.models.experts import features_of
@@ -49,20 +49,15 @@ def test_a_clip_goes_to_the_clips_however_it_is_shown(tiny, path):
 
 
 @pytest.fixture(scope="module")
-def screens():
+def screens(chromium):
     """First screens of a few goals, `(tool, screen)`."""
-    try:
-        find_browser()
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
     seen = []
-    with Chromium() as chromium:
-        for start in ENVIRONMENTS.values():
-            stage = start(chromium)
-            for seed, task in enumerate(stage.tasks[::8]):
-                stage.begin(task, 1_000_000 + seed)
-                seen.append((stage.environment.tool, stage.environment.screenshot()))
-            stage.environment.close()
+    for start in ENVIRONMENTS.values():
+        stage = start(chromium)
+        for seed, task in enumerate(stage.tasks[::8], HELD_OUT):
+            stage.begin(task, seed)
+            seen.append((stage.environment.tool, stage.environment.screenshot()))
+        stage.environment.close()
     return seen
 
 

@@ -9,7 +9,6 @@ from PIL import ImageChops
 from transformers import AutoProcessor
 
 from cookbook_utils.agents.benchmark import HELD_OUT
-from cookbook_utils.agents.chromium import Chromium, find_browser
 from cookbook_utils.agents.loop import step_messages
 from cookbook_utils.agents.miniwob import TASKS, UNTRAINED
 from cookbook_utils.agents.schemas import tool_schemas
@@ -28,16 +27,11 @@ MINIWOB = ("click-checkboxes", "enter-text", "read-table", "count-shape", "drag-
 
 
 @pytest.fixture(scope="module")
-def stages():
-    try:
-        find_browser()
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
-    with Chromium() as chromium:
-        made = {name: start(chromium) for name, start in screen_recorder.ENVIRONMENTS.items()}
-        yield made
-        for stage in made.values():
-            stage.environment.close()
+def stages(chromium):
+    made = {name: start(chromium) for name, start in screen_recorder.ENVIRONMENTS.items()}
+    yield made
+    for stage in made.values():
+        stage.environment.close()
 
 
 @pytest.fixture(scope="module")

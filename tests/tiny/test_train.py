@@ -13,7 +13,6 @@ from cookbook_utils.tiny import data, page_tasks, pages, train
 from cookbook_utils.tiny.families import FAMILIES
 from cookbook_utils.tiny.packing import Packer, spoken, token_weights
 
-
 SHARED = {"clips": {"seconds": 3}}
 
 
@@ -81,6 +80,17 @@ def test_samples_are_drawn_again_as_often_as_asked_for(start):
     assert max(len(batch.ids) for batch in drawn) == 4 and {batch.grid for batch in drawn} == {(8, 9), (9, 8)}
     seen = {tuple(row.tolist()) for batch in drawn for row in batch.ids}
     assert seen <= {tuple(row.tolist()) for batch in made for row in batch.ids} and len(seen) > 8
+
+
+def test_an_error_while_rendering_is_not_taken_for_the_end(start):
+    packer = Packer(AutoProcessor.from_pretrained(start).tokenizer)
+
+    def batches():
+        yield data.make_batch(packer, np.random.default_rng(0), 2, "pictures", (256, 288), 0.2)
+        raise OSError("a font is gone")
+
+    with pytest.raises(OSError, match="a font is gone"):
+        list(data.Pool(batches(), torch.device("cpu"), join=2, reuse=2.0))
 
 
 def test_training_with_a_pool_stops_when_the_time_is_over(start, tmp_path):
