@@ -97,7 +97,7 @@ def of_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
 def of_rooms(rng: np.random.Generator, index: int) -> list[Conversation]:
     sizes = list(solids.SIZES)
     made = [conversation(solids.render(rng, sizes[index % len(sizes)], scale=scale).image) for scale in (1, 2, 2)]
-    return made if index % 2 else [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
+    return [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
 
 
 def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
@@ -133,10 +133,13 @@ def of_what_is_read(rng: np.random.Generator, index: int) -> list[Conversation]:
 
 
 def of_clips(rng: np.random.Generator, index: int) -> list[Conversation]:
-    """A clip of any frame size, length and scale, at the frame rate that is trained on and at another one."""
-    size, seconds, scale = pick(rng, list(clips.SIZES)), int(rng.integers(clips.SHORTEST, clips.LONGEST + 1)), 1 + index % 3
-    frames = clips.render(rng, size, seconds=seconds, scale=scale, fps=2 * clips.FPS).frames
-    return [conversation(video=frames[::step], fps=2 * clips.FPS / step) for step in (1, 2, 4)]
+    """Clips of any frame size and length, each scale once, at the frame rate that is trained on, at its half and at its double."""
+    made = []
+    for scale in (1, 2, 3):
+        size, seconds = pick(rng, list(clips.SIZES)), int(rng.integers(clips.SHORTEST, clips.LONGEST + 1))
+        frames = clips.render(rng, size, seconds=seconds, scale=scale, fps=2 * clips.FPS).frames
+        made += [conversation(video=frames[::step], fps=2 * clips.FPS / step) for step in (1, 2, 4)]
+    return made
 
 
 @cache

@@ -37,7 +37,7 @@ EPISODES = 40  # in a shard
 WRONG = 0.12  # share of steps that go wrong
 FIRST_UNSEEN = HELD_OUT + 100_000  # the benchmark's own seeds come before
 LONGEST = 14  # steps
-_ELEMENTS = Path(__file__).with_name("screen_elements.js")
+ELEMENTS = Path(__file__).with_name("screen_elements.js")
 
 # MiniWoB++ tasks in which a goal of another seed can be asked on the same page.
 SHARED_GOALS = (
@@ -196,7 +196,7 @@ class Witness:
             self.spoiled = True
             return reply_of("")
         self.before = None
-        seen = environment.evaluate(_ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
+        seen = environment.evaluate(ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
         right = self.policy()
         erred = bool(seen["elements"]) and self.rng.random() < self.wrong and "terminate" not in right
         others = self.stage.others(self.rng, 2 if self.rows else 4)

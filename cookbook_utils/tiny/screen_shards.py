@@ -97,6 +97,10 @@ class Library:
                 f"(with --unseen for {UNSEEN}), and name the folder in {FOLDER_VARIABLE}"
             )
 
+    def has(self, environment: str) -> bool:
+        """Whether there are shards of an environment."""
+        return environment in self.episodes
+
     def draw(self, rng: np.random.Generator, environment: str) -> Recorded:
         """An episode: each task equally often, each of its episodes equally often.
 

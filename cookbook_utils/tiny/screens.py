@@ -38,6 +38,7 @@ SIZES = {(288, 512): 1, (320, 320): 1}
 ENVIRONMENT_OF = {(288, 512): "phone", (320, 320): "miniwob"}
 QUESTIONS = 6
 LOOP_SHARE = 0.7
+STILL_SHARE = 0.5  # of samples, where there are stills
 
 
 def make(
@@ -52,6 +53,8 @@ def make(
     if size not in ENVIRONMENT_OF:
         raise ValueError(f"size: expected one of {', '.join(map(str, ENVIRONMENT_OF))}, got {size!r}")
     shards, environment = library(folder, unseen=unseen), ENVIRONMENT_OF[size]
+    if shards.has(f"stills-{environment}") and not earlier and rng.random() < STILL_SHARE:
+        environment = f"stills-{environment}"
     episode = shards.draw(rng, environment)
     record = episode.load()
     number = a_step(rng, record)

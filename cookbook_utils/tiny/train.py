@@ -271,7 +271,7 @@ def dense_head(init: str | None) -> DenseHead:
     """The dense head that was saved beside a checkpoint, or a new one."""
     head, saved = DenseHead(len(KINDS), len(dense.CHARACTERS) + 1), Path(init or TINY_FOLDER) / HEAD
     if saved.exists():
-        head.load_what_fits(torch.load(saved, weights_only=True))
+        head.load_what_fits(torch.load(saved, weights_only=True, map_location="cpu"))
     return head
 
 

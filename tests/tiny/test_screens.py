@@ -15,7 +15,7 @@ from cookbook_utils.agents.schemas import tool_schemas
 from cookbook_utils.coordinates import to_grid, to_pixels
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.parsing import parse_boxes, parse_points, parse_tool_calls
-from cookbook_utils.tiny import screen_command, screen_recorder, screen_tasks, screens
+from cookbook_utils.tiny import screen_command, screen_recorder, screen_stills, screen_tasks, screens
 from cookbook_utils.tiny.packing import ASSISTANT, Packer
 from cookbook_utils.tiny.samples import Glyph
 from cookbook_utils.tiny.screen_parts import asked, call_of, screen_of
@@ -314,7 +314,7 @@ def test_an_episode_in_which_the_page_fails_is_left_out(stages, caplog):
 
 
 def test_recording_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
-    done = []
+    done, still = [], []
 
     def record(into, shards, *, unseen):
         for name, number in shards:
@@ -324,11 +324,13 @@ def test_recording_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
             done.append((name, number))
             yield path, 1
 
-    monkeypatch.setattr(screen_command, "record", record)
+    monkeypatch.setattr(screen_recorder, "record", record)
+    monkeypatch.setattr(screen_stills, "record", lambda into, shards: (still.extend(shards), iter(()))[1])
     (tmp_path / "miniwob_00001.tar").touch()
     (tmp_path / "phone_00001.77.part").touch()
     screen_command.main([str(tmp_path), "--episodes", "80", "--unseen"])
-    assert len(done) == 4 and library(tmp_path, unseen=True).folder == tmp_path / UNSEEN
+    assert len(done) == 4 and not still and library(tmp_path, unseen=True).folder == tmp_path / UNSEEN
     (tmp_path / "miniwob_00001.tar").write_bytes((folder / "miniwob_00000.tar").read_bytes())
     screen_command.main([str(tmp_path), "--episodes", "80"])
     assert done[4:] == [("phone", 0), ("miniwob", 0), ("phone", 1)]
+    assert still == [("stills-phone", 0), ("stills-miniwob", 0), ("stills-phone", 1), ("stills-miniwob", 1)]
