@@ -34,6 +34,7 @@ from .screen_shards import UNSEEN, write_shard
 __all__ = ["ENVIRONMENTS", "episode_of", "record"]
 
 EPISODES = 40  # in a shard
+IN_A_ROW = 5  # episodes of the same task, since loading another page takes a quarter of the time
 WRONG = 0.12  # share of steps that go wrong
 FIRST_UNSEEN = HELD_OUT + 100_000  # the benchmark's own seeds come before
 LONGEST = 14  # steps
@@ -247,8 +248,8 @@ def episode_of(stage: Stage, task: str, seed: int, *, wrong: float = WRONG) -> t
 def record(folder: Path, shards: list[tuple[str, int]], *, unseen: bool = False) -> Iterator[tuple[Path, int]]:
     """Record shards `(environment, number)` into a folder one after the other, and yield each file with its steps.
 
-    Shard n of an environment holds its episodes 40 n to 40 n + 39; episode e is task e modulo the number of tasks, with
-    the seed e divided by it. unseen: with seeds that neither training nor benchmark draws, into the sub-folder for those.
+    Shard n of an environment holds its episodes 40 n to 40 n + 39: five seeds of a task, five of the next one, and so on
+    over all tasks, then the next five seeds. unseen: with seeds that neither training nor benchmark draws, into the sub-folder for those.
     """
     with Chromium() as chromium:
         stages: dict[str, Stage] = {}
@@ -269,7 +270,8 @@ def shard_path(folder: Path, environment: str, number: int, unseen: bool = False
 def episodes(stage: Stage, numbers: range, first_seed: int) -> Iterator[tuple[str, dict, list[Image.Image]]]:
     """Named episodes for a shard; those of no use are left out, and those in which the page itself fails, with a warning."""
     for number in numbers:
-        task, seed = stage.tasks[number % len(stage.tasks)], first_seed + number // len(stage.tasks)
+        (turn, task), again = divmod(number // IN_A_ROW, len(stage.tasks)), number % IN_A_ROW
+        task, seed = stage.tasks[task], first_seed + turn * IN_A_ROW + again
         try:
             made = episode_of(stage, task, seed)
         except ToolError as error:

@@ -1,7 +1,8 @@
 """Screens: the phone and the MiniWoB++ pages, as the agents' loop shows them, with the next step and what is there to see.
 
-A sample is one screen of a recorded episode (`screen_recorder.py`), at the very size that the environments hand to a model,
-because the loop shows screenshots at their own resolution:
+A sample is one screen, half of the time of a recorded episode (`screen_recorder.py`) and half of the time a still
+(`screen_stills.py`), at the very size that the environments hand to a model, because the loop shows screenshots at their own
+resolution:
 
 - 288 x 512 pixels for the phone (144 visual tokens): 0.8 of its 360 x 640 CSS pixels, letters of 14 px and more;
 - 320 x 320 for MiniWoB++ (100 visual tokens): twice its 160 x 160 CSS pixels, letters of 20 px and more.
@@ -45,7 +46,7 @@ def make(
     rng: np.random.Generator, size: tuple[int, int] = (288, 512), level: float = 1.0, *, folder: str | Path | None = None,
     unseen: bool = False, earlier: int = 0,
 ) -> Sample:  # fmt: skip
-    """One screen with its questions, drawn from the shards of a folder (by default of COOKBOOK_SCREENS).
+    """One screen with its questions, drawn from the shards of a folder (by default of COOKBOOK_SCREENS); stills where it has any.
 
     Raises ValueError for a size that no environment has, and FileNotFoundError that names the command where there are no
     shards.

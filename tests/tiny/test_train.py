@@ -47,6 +47,13 @@ def test_a_run_leaves_a_checkpoint_that_the_library_loads_and_a_second_run_goes_
     assert (tmp_path / "model" / train.HEAD).exists() and (tmp_path / "best" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("folder", sorted(TINY_FOLDER.parent.glob("tiny*")), ids=lambda folder: folder.name)
+def test_what_lies_beside_a_checkpoint_can_be_trained_on_wherever_it_was_made(folder):
+    _, model = train.start_from(str(folder))
+    head = train.dense_head(str(folder))
+    assert {part.device.type for part in (*model.parameters(), *head.parameters())} == {"cpu"}
+
+
 def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
     for phase, figure in ((99, "token"), (0, "text")):
         trainer = train.Trainer(arguments(tmp_path, start, vision_steps=phase))
