@@ -106,7 +106,7 @@ class Server:
 
     def __init__(self):
         self.script, self.requests, self.headers, self.models, self.files = [says("hello")], [], [], [NAME], {}
-        self.under_way = self.most_under_way = 0
+        self.under_way = self.most_under_way = 0  # requests whose answer has not begun
         self.lock = threading.Lock()
         self.url = ""
 
@@ -134,9 +134,19 @@ def _handler(server: Server):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.count(1)
+            self.counted = True
             with contextlib.suppress(OSError):  # the client went away
                 server.next_act(body)(self, body)
-            server.count(-1)
+            self.discount()
+
+        def end_headers(self):
+            self.discount()  # before the answer goes out: who has it may ask again at once
+            super().end_headers()
+
+        def discount(self):
+            if getattr(self, "counted", False):
+                self.counted = False
+                server.count(-1)
 
         def log_message(self, *_):
             pass

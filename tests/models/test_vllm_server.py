@@ -31,6 +31,7 @@ def makes(monkeypatch):
     uv = Uv()
     monkeypatch.setattr(vllm_server.subprocess, "run", uv)
     monkeypatch.setattr(vllm_server, "why_not_here", lambda: None)
+    monkeypatch.setattr(vllm_server, "GIGABYTES", 0)  # of the disk nothing is taken
     return uv
 
 
