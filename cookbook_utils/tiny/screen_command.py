@@ -29,7 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=sorted(ENVIRONMENTS | STILLS), help="one of the environments or of the stills; by default all")
     parser.add_argument("--unseen", action="store_true", help="seeds for held-out figures, which no training draws")
     options = parser.parse_args(arguments)
-    shards = missing(options.folder, [options.only] if options.only else [*ENVIRONMENTS, *(() if options.unseen else STILLS)], options.episodes, options.unseen)
+    if options.unseen and options.only in STILLS:
+        parser.error(f"--only: with --unseen expected one of {', '.join(sorted(ENVIRONMENTS))}, got {options.only}: stills are for the training alone")
+    names = [options.only] if options.only else [*ENVIRONMENTS] if options.unseen else [*ENVIRONMENTS, *STILLS]
+    shards = missing(options.folder, names, options.episodes, options.unseen)
     parts = [part for part in (shards[start :: options.workers] for start in range(options.workers)) if part]
     if len(parts) == 1:
         work(options.folder, parts[0], options.unseen)
@@ -56,5 +59,8 @@ def work(folder: Path, shards: list[tuple[str, int]], unseen: bool) -> None:
     """One worker's shards."""
     still = [shard for shard in shards if shard[0] in STILLS]
     walks = [shard for shard in shards if shard not in still]
-    for path, steps in chain(screen_recorder.record(folder, walks, unseen=unseen), screen_stills.record(folder, still)):
+    for path, steps in chain(
+        screen_recorder.record(folder, walks, unseen=unseen) if walks else (),  # either starts a browser
+        screen_stills.record(folder, still) if still else (),
+    ):
         print(f"{path.name}: {steps} steps", flush=True)

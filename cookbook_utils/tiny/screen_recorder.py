@@ -21,6 +21,7 @@ from PIL import Image
 
 from ..agents.baselines import reply_of
 from ..agents.benchmark import HELD_OUT
+from ..agents.browser import Browser
 from ..agents.chromium import Chromium
 from ..agents.loop import run
 from ..agents.miniwob import TASKS, UNTRAINED, MiniWob
@@ -38,7 +39,7 @@ IN_A_ROW = 5  # episodes of the same task, since loading another page takes a qu
 WRONG = 0.12  # share of steps that go wrong
 FIRST_UNSEEN = HELD_OUT + 100_000  # the benchmark's own seeds come before
 LONGEST = 14  # steps
-ELEMENTS = Path(__file__).with_name("screen_elements.js")
+_ELEMENTS = Path(__file__).with_name("screen_elements.js")
 
 # MiniWoB++ tasks in which a goal of another seed can be asked on the same page.
 SHARED_GOALS = (
@@ -175,6 +176,11 @@ def smallest_at(elements: list[dict], point: list[float]) -> dict | None:
     return min((e for e in elements if e["box"][0] <= x <= e["box"][2] and e["box"][1] <= y <= e["box"][3]), key=area, default=None)
 
 
+def seen_on(environment: Browser) -> dict:
+    """The `elements` and `lines` of the screen that an environment shows, as `screen_elements.js` says."""
+    return environment.evaluate(_ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
+
+
 # --- one episode -----------------------------------------------------------------------------
 
 
@@ -197,7 +203,7 @@ class Witness:
             self.spoiled = True
             return reply_of("")
         self.before = None
-        seen = environment.evaluate(ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
+        seen = seen_on(environment)
         right = self.policy()
         erred = bool(seen["elements"]) and self.rng.random() < self.wrong and "terminate" not in right
         others = self.stage.others(self.rng, 2 if self.rows else 4)

@@ -27,7 +27,7 @@ from ..agents.phone_goals import GOALS
 from ..agents.phone_policy import Goal, next_call
 from . import page_words as say
 from .screen_parts import screen_of
-from .screen_recorder import ELEMENTS, Glance, possible, shard_path
+from .screen_recorder import Glance, possible, seen_on, shard_path
 from .screen_shards import write_shard
 from .screen_tasks import tap
 
@@ -259,8 +259,8 @@ def still_of(environment: Browser, seed: int) -> tuple[dict, list[Image.Image]] 
     """
     rng, phone = random.Random(f"still {seed}"), isinstance(environment, Phone)
     step = phone_still(environment, rng) if phone else show_page(environment, rng, with_ui=seed // IN_A_ROW % 3 == 0)
-    seen = environment.evaluate(ELEMENTS.read_text(encoding="utf-8"), [list(environment._clip), environment.scale])
-    step = {"goal": "", "call": "", "others": [], **(step or {}), "reply": "", "erred": False, "observation": "", "error": "", **seen}
+    step = {"goal": "", "call": "", "others": [], **(step or {}), "reply": "", "erred": False, "observation": "", "error": ""}
+    step |= seen_on(environment)
     record = {"task": "still", "seed": seed, "goal": step.pop("goal"), "tool": environment.tool, "steps": [step]}
     screen = environment.screenshot()
     if not phone and not ask_for_clicks(record, screen, seed):

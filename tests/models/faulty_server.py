@@ -123,6 +123,8 @@ class Server:
 
 def _handler(server: Server):
     class Handler(http.server.BaseHTTPRequestHandler):
+        counted = False  # among the requests that are under way
+
         def do_GET(self):
             if self.path in server.files:
                 return answers(server.files[self.path], kind="image/png")(self, {})
@@ -144,7 +146,7 @@ def _handler(server: Server):
             super().end_headers()
 
         def discount(self):
-            if getattr(self, "counted", False):
+            if self.counted:
                 self.counted = False
                 server.count(-1)
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from cookbook_utils.agents.phone import Phone
-from cookbook_utils.agents.phone_policy import enter
 from cookbook_utils.agents.schemas import validate_call
 from cookbook_utils.parsing import parse_tool_calls
-from cookbook_utils.tiny import screen_stills, screens
+from cookbook_utils.tiny import screen_command, screen_stills, screens
 from cookbook_utils.tiny.screen_parts import call_of, screen_of
 from cookbook_utils.tiny.screen_shards import Library, write_shard
 
@@ -100,3 +99,10 @@ def test_half_of_the_samples_are_stills_where_there_are_some(stills, tmp_path):
         sample = screens.make(np.random.default_rng(index), list(screens.SIZES)[index % 2], folder=tmp_path)
         tasks += [turn.expect["goal"] == "Walk" for turn in sample.turns if turn.task == "next_action"]
     assert 0.3 < np.mean(tasks) < 0.7
+
+
+def test_stills_of_unseen_seeds_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        screen_command.main([str(tmp_path), "--only", "stills-phone", "--unseen"])
+    assert "--only: with --unseen expected one of miniwob, phone, got stills-phone" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

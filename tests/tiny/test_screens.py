@@ -313,6 +313,15 @@ def test_an_episode_in_which_the_page_fails_is_left_out(stages, caplog):
     assert [name for name, *_ in made] == ["click-test_1"] and "click-test with seed 0 is left out" in caplog.text
 
 
+def test_every_task_gets_each_seed_once_five_in_a_row(stages, monkeypatch):
+    walked = []
+    monkeypatch.setattr(screen_recorder, "episode_of", lambda stage, task, seed: walked.append((task, seed)))
+    stage = replace(stages["phone"], tasks=("a", "b", "c"))
+    assert not list(screen_recorder.episodes(stage, range(30), 100))
+    assert walked[:6] == [("a", seed) for seed in range(100, 105)] + [("b", 100)]
+    assert sorted(walked) == [(task, seed) for task in "abc" for seed in range(100, 110)]
+
+
 def test_recording_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
     done, still = [], []
 
