@@ -24,6 +24,8 @@ from .typesetting import Run, fitting, text_width
 
 PAGES_OF = {(256, 288): 2, (256, 256): 3, (256, 224): 4}  # how many pages the training shows at each size
 SIZES = {(256, 256): 2, (256, 288): 1, (256, 224): 1}
+LONG_PAGES_OF = {(256, 256): 12, (256, 224): 8}  # the same of long documents
+LONG_SIZES = {(256, 256): 2, (256, 224): 1}
 LAST = 21  # highest page number in the training
 FACTS: dict[str, Callable[[np.random.Generator], str]] = {
     "Cost": say.price, "Price": say.price, "Budget": lambda rng: say.price(rng, 100, 999), "Author": say.person, "Owner": say.person,
@@ -291,5 +293,14 @@ def make_document(rng: np.random.Generator, pages: int, *, questions: int = 6, *
 
 def make(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, system_fonts: bool = False) -> Sample:
     """A short document for the training, of as many pages as `PAGES_OF` says."""
-    scale = int(rng.integers(1, 3))
-    return make_document(rng, PAGES_OF[size], size=size, level=level, scale=scale, system_fonts=system_fonts, shrinks=True)
+    return make_document(rng, PAGES_OF[size], **looks(rng, size, level, system_fonts))
+
+
+def make_long(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, system_fonts: bool = False) -> Sample:
+    """A long document for the training, of as many pages as `LONG_PAGES_OF` says, with twice as many questions."""
+    return make_document(rng, LONG_PAGES_OF[size], questions=12, **looks(rng, size, level, system_fonts))
+
+
+def looks(rng: np.random.Generator, size: tuple[int, int], level: float, system_fonts: bool) -> dict:
+    """How a document of the training is rendered: half of them at twice the size, and shrunk."""
+    return {"size": size, "level": level, "scale": int(rng.integers(1, 3)), "system_fonts": system_fonts, "shrinks": True}

@@ -7,10 +7,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from transformers import AutoProcessor
 
 from cookbook_utils.coordinates import iou, to_grid
+from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.parsing import extract_code, parse_boxes, parse_json
 from cookbook_utils.tiny import page_documents, page_tasks, pages
+from cookbook_utils.tiny.families import FAMILIES
+from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.page_paper import Paper, new_paper, photograph, turned
 from cookbook_utils.tiny.page_words import CHINESE
 from cookbook_utils.tiny.samples import Glyph
@@ -386,6 +390,17 @@ def test_training_documents_of_one_size_have_one_number_of_pages(size):
     assert {len(sample.pictures) for sample in made} == {page_documents.PAGES_OF[size]}
     for sample in made:
         check_supervision(sample)
+
+
+@pytest.mark.parametrize(("size", "count"), page_documents.LONG_PAGES_OF.items())
+def test_a_row_of_a_long_document_has_all_its_pages_and_several_questions(size, count):
+    tokenizer = AutoProcessor.from_pretrained(TINY_FOLDER).tokenizer
+    sample, family = page_documents.make_long(np.random.default_rng(3), size, 1.0), FAMILIES["long_documents"]
+    assert len(sample.pictures) == count and size in family.sizes
+    check_supervision(sample)
+    row = Packer(tokenizer).row(sample, np.random.default_rng(0), [side // 32 for side in size[::-1]], family.length)
+    assert (row["ids"] == tokenizer.convert_tokens_to_ids("<|image_pad|>")).sum() == count * size[0] * size[1] // 32**2
+    assert row["segments"].max() >= 4 and (row["weights"] > 0).sum() > 10
 
 
 def test_a_document_without_pages_is_refused():
