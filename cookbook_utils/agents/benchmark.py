@@ -4,8 +4,9 @@
     python -m cookbook_utils.agents.benchmark --env miniwob --model tiny --tasks click-test,enter-text
     python -m cookbook_utils.agents.benchmark --env phone --model tiny --out runs    # keep every record
 
-`--model`: a spec of `load_model`, `random` or `oracle`; several stand side by side. Seeds start at `HELD_OUT`; training draws
-its own below it. Tasks that the embedded model was not trained on stand below the others, with a mean of their own.
+`--model`: a spec of `load_model`, `random` or `oracle`; several stand side by side. Seeds start at `HELD_OUT`; training draws its own
+below it. Tasks that the embedded model no longer trains on, and those that it never did, stand
+below the others, each group with a mean of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from statistics import fmean
 
 from .baselines import Oracle, RandomModel
 from .loop import run
-from .miniwob import UNTRAINED
+from .miniwob import DROPPED, UNTRAINED
 from .record import Record
 
 __all__ = ["HELD_OUT", "Episode", "episodes", "table"]
@@ -113,10 +114,11 @@ def episodes(
                 yield Episode(task, seed, judge(record), record)
 
 
-def table(done: Mapping[str, Iterable[Episode]], untrained: Iterable[str] = ()) -> str:
+def table(done: Mapping[str, Iterable[Episode]], untrained: Iterable[str] = (), dropped: Iterable[str] = ()) -> str:
     """Success rate and mean steps per task as a Markdown table, models side by side, with the mean over tasks last.
 
-    done: each model's name and its episodes; untrained: tasks that stand below the others, with a mean of their own.
+    done: each model's name and its episodes; untrained, dropped: tasks that the embedded model never trained on, and those that
+    it no longer trains on; they stand below the others, each group with a mean of its own.
 
     >>> print(table({"random": [Episode("press", 1, True, Record("")), Episode("press", 2, False, Record(""))]}))
     | task | random | random: steps |
@@ -128,9 +130,11 @@ def table(done: Mapping[str, Iterable[Episode]], untrained: Iterable[str] = ()) 
     rates = [_by_task(group, lambda episode: episode.success) for group in done.values()]
     steps = [_by_task(group, lambda episode: len(episode.record.steps)) for group in done.values()]
     tasks = dict.fromkeys(task for rate in rates for task in rate)
-    apart = [task for task in tasks if task in set(untrained)]
+    apart = {"mean, no longer trained on": set(dropped), "mean, not trained on": set(untrained)}
+    groups = {"mean": set(tasks).difference(*apart.values()), **apart}
     lines = [_line("task", *done, *(f"{name}: steps" for name in done)), "|---" * (1 + 2 * len(done)) + "|"]
-    for title, group in (("mean", [task for task in tasks if task not in apart]), ("mean, not trained on", apart)):
+    for title, names in groups.items():
+        group = [task for task in tasks if task in names]
         for name, of in [*((task, [task]) for task in group), *([(title, group)] if group else [])]:
             shares = [f"{100 * _mean(rate, of):.0f} %" for rate in rates]
             lines.append(_line(name, *shares, *(f"{_mean(step, of):.1f}" for step in steps)))
@@ -176,7 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
                 episode.record.save(options.out / re.sub(r"[^\w.-]+", "_", name) / f"{episode.task}_{episode.seed}_{end}")
         print(file=sys.stderr)
     count = sum(map(len, done.values()))
-    print(f"{table(done, UNTRAINED)}\n\n{options.env}, {count} episodes, {time.monotonic() - began:.0f} s")
+    print(f"{table(done, UNTRAINED, DROPPED)}\n\n{options.env}, {count} episodes, {time.monotonic() - began:.0f} s")
     return 0
 
 

@@ -182,10 +182,11 @@ def mentions_of(screen: Screen, goal: str, prompt: str) -> list[tuple[str, list]
     named: dict[str, list[Region]] = {text.casefold(): [] for text in re.findall(r'"([^"]+)"', goal)}
     for region in [*screen.elements, *screen.free_lines]:
         label = region.text if isinstance(region, Line) else region.label
-        known = named.get(label.casefold())
+        name = label.casefold() if label.casefold() in named else label.casefold().rstrip(".,")  # a link may end a sentence
+        known = named.get(name)
         beside = isinstance(region, Line) and any(isinstance(one, Element) for one in known or ())  # a control's own words
         if not beside and (len(label) > 1 or known is not None):
-            named.setdefault(label.casefold(), []).append(region)
+            named.setdefault(name, []).append(region)
     places = [(re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", goal, re.IGNORECASE), found) for phrase, found in named.items() if phrase]
     places = [(match, found) for match, found in [figures_of(screen, goal), *places] if match]
     found: dict[tuple[int, int], list[Region]] = {}

@@ -24,7 +24,7 @@ from ..agents.benchmark import HELD_OUT
 from ..agents.browser import Browser
 from ..agents.chromium import Chromium
 from ..agents.loop import run
-from ..agents.miniwob import TASKS, UNTRAINED, MiniWob
+from ..agents.miniwob import TRAINED, MiniWob
 from ..agents.phone import Phone
 from ..agents.phone_goals import GOALS, make_goal
 from ..agents.phone_policy import Goal, next_call
@@ -32,7 +32,7 @@ from ..agents.schemas import ToolError, write_call
 from ..parsing import parse_tool_calls
 from .screen_shards import UNSEEN, write_shard
 
-__all__ = ["ENVIRONMENTS", "episode_of", "record"]
+__all__ = ["ENVIRONMENTS", "episode_of", "record", "recorded"]
 
 EPISODES = 40  # in a shard
 IN_A_ROW = 5  # episodes of the same task, since loading another page takes a quarter of the time
@@ -64,6 +64,9 @@ class Stage:
     others: Callable[[random.Random, int], list[dict]]
     blunder: Callable[[random.Random, list[dict]], dict]
     holds: Callable[[], object] = lambda: None  # what a wrong step must not change
+
+    def close(self) -> None:
+        self.environment.close()
 
 
 class Glance:
@@ -152,7 +155,7 @@ def miniwob_stage(chromium: Chromium) -> Stage:
             "type": lambda: {"text": rng.choice(("a", "test", "7", "Kim"))},
         }[kind]()
 
-    return Stage(page, tuple(task for task in TASKS if task not in UNTRAINED), begin, lambda record: page.success, others, blunder)
+    return Stage(page, TRAINED, begin, lambda record: page.success, others, blunder)
 
 
 ENVIRONMENTS = {"phone": phone_stage, "miniwob": miniwob_stage}
@@ -257,15 +260,29 @@ def record(folder: Path, shards: list[tuple[str, int]], *, unseen: bool = False)
     Shard n of an environment holds its episodes 40 n to 40 n + 39: five seeds of a task, five of the next one, and so on
     over all tasks, then the next five seeds. unseen: with seeds that neither training nor benchmark draws, into the sub-folder for those.
     """
+    first_seed = FIRST_UNSEEN if unseen else 0
+
+    def made(stage: Stage, number: int):
+        return episodes(stage, range(number * EPISODES, (number + 1) * EPISODES), first_seed)
+
+    yield from recorded(folder, shards, ENVIRONMENTS, made, unseen)
+
+
+def recorded(folder: Path, shards: list[tuple[str, int]], starts: dict[str, Callable], made: Callable, unseen: bool = False) -> Iterator[tuple[Path, int]]:
+    """Write shards `(name, number)` with one browser for all, and yield each file with its steps.
+
+    starts: by name, what makes from the browser that which is recorded, and has `close`; made: of it and a shard's number, the
+    shard's episodes `(name, record, screens)`.
+    """
     with Chromium() as chromium:
-        stages: dict[str, Stage] = {}
+        opened: dict[str, object] = {}
         for name, number in shards:
-            stage = stages.get(name) or stages.setdefault(name, ENVIRONMENTS[name](chromium))
-            made = episodes(stage, range(number * EPISODES, (number + 1) * EPISODES), FIRST_UNSEEN if unseen else 0)
+            if name not in opened:
+                opened[name] = starts[name](chromium)
             path = shard_path(folder, name, number, unseen)
-            yield path, write_shard(path, made)
-        for stage in stages.values():
-            stage.environment.close()
+            yield path, write_shard(path, made(opened[name], number))
+        for one in opened.values():
+            one.close()
 
 
 def shard_path(folder: Path, environment: str, number: int, unseen: bool = False) -> Path:

@@ -27,8 +27,7 @@ from ..agents.phone_goals import GOALS
 from ..agents.phone_policy import Goal, next_call
 from . import page_words as say
 from .screen_parts import screen_of
-from .screen_recorder import Glance, possible, seen_on, shard_path
-from .screen_shards import write_shard
+from .screen_recorder import Glance, possible, recorded, seen_on
 from .screen_tasks import tap
 
 __all__ = ["STILLS", "record", "still_of"]
@@ -292,12 +291,9 @@ def record(folder: Path, shards: list[tuple[str, int]]) -> Iterator[tuple[Path, 
 
     Shard n holds stills 200 n to 200 n + 199, those left out that show nothing to ask for.
     """
-    with Chromium() as chromium:
-        environments: dict[str, Browser] = {}
-        for name, number in shards:
-            environment = environments.get(name) or environments.setdefault(name, STILLS[name](chromium))
-            made = ((seed, still_of(environment, seed)) for seed in range(number * COUNT, (number + 1) * COUNT))
-            path = shard_path(folder, name, number)
-            yield path, write_shard(path, ((f"still_{seed}", *still) for seed, still in made if still))
-        for environment in environments.values():
-            environment.close()
+
+    def made(environment: Browser, number: int):
+        stills = ((seed, still_of(environment, seed)) for seed in range(number * COUNT, (number + 1) * COUNT))
+        return ((f"still_{seed}", *still) for seed, still in stills if still)
+
+    yield from recorded(folder, shards, STILLS, made)

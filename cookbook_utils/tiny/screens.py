@@ -1,13 +1,12 @@
 """Screens: the phone and the MiniWoB++ pages, as the agents' loop shows them, with the next step and what is there to see.
 
-A sample is one screen, half of the time of a recorded episode (`screen_recorder.py`) and half of the time a still
-(`screen_stills.py`), at the very size that the environments hand to a model, because the loop shows screenshots at their own
+A sample is one screen of a recorded episode (`screen_recorder.py`) or a still (`screen_stills.py`), at the very size that the environments hand to a model, because the loop shows screenshots at their own
 resolution:
 
 - 288 x 512 pixels for the phone (144 visual tokens): 0.8 of its 360 x 640 CSS pixels, letters of 14 px and more;
 - 320 x 320 for MiniWoB++ (100 visual tokens): twice its 160 x 160 CSS pixels, letters of 20 px and more.
 
-Seven samples of ten are turns of the loop: the tool is declared, and the next action is asked for as `step_messages` words
+Eight samples of ten are turns of the loop: the tool is declared, and the next action is asked for as `step_messages` words
 it, for the episode's goal, for other goals on the same screen, and for clicks on described elements. The others are plain
 questions: boxes and points of elements, texts, what is switched on, what is not there. `level` 0 asks for described
 elements and texts only, 1 for all; between them the share of the other turns grows.
@@ -38,8 +37,8 @@ __all__ = ["KINDS", "SIZES", "make", "make_unseen", "sample_of"]
 SIZES = {(288, 512): 1, (320, 320): 1}
 ENVIRONMENT_OF = {(288, 512): "phone", (320, 320): "miniwob"}
 QUESTIONS = 6
-LOOP_SHARE = 0.7
-STILL_SHARE = 0.5  # of samples, where there are stills
+LOOP_SHARE = 0.8
+STILL_SHARE = {"phone": 0.5, "miniwob": 0.25}  # of samples, where there are stills: the phone's have goals of its own, a page's have clicks
 
 
 def make(
@@ -54,7 +53,7 @@ def make(
     if size not in ENVIRONMENT_OF:
         raise ValueError(f"size: expected one of {', '.join(map(str, ENVIRONMENT_OF))}, got {size!r}")
     shards, environment = library(folder, unseen=unseen), ENVIRONMENT_OF[size]
-    if shards.has(f"stills-{environment}") and not earlier and rng.random() < STILL_SHARE:
+    if shards.has(f"stills-{environment}") and not earlier and rng.random() < STILL_SHARE[environment]:
         environment = f"stills-{environment}"
     episode = shards.draw(rng, environment)
     record = episode.load()
@@ -68,8 +67,9 @@ def make(
 
 
 def a_step(rng: np.random.Generator, record: dict) -> int:
-    """One of an episode's steps; those that write something three times as often, since letters are the hardest to learn."""
-    weights = np.array([3.0 if '"text": "' in row["call"] else 1.0 for row in record["steps"]])
+    """One of an episode's steps; more often those that write something, since letters are the hardest to learn, and those just after."""
+    writes = np.array(['"text": "' in row["call"] for row in record["steps"]])
+    weights = 1.0 + 1.5 * writes + np.append(0.0, writes[:-1])
     return int(rng.choice(len(weights), p=weights / weights.sum()))
 
 

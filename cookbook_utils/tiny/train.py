@@ -214,7 +214,7 @@ class Trainer:
         torch.save(self.state(), folder / "last.tmp")
         os.replace(folder / "last.tmp", folder / "last.pt")
         save_checkpoint(self.model, self.processor, folder / "model.tmp")
-        torch.save({name: value.cpu() for name, value in self.head.state_dict().items()}, folder / "model.tmp" / HEAD)
+        torch.save(self.head.state_dict(), folder / "model.tmp" / HEAD)
         for name in ("best", "model") if better else ("model",):
             copy = shutil.copytree(folder / "model.tmp", folder / f"{name}.new")
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -87,18 +87,18 @@ def test_hardly_a_word_comes_twice():
     assert len(set(names)) > 0.7 * len(names) and all(name.isalpha() for name in names)
 
 
-def test_half_of_the_samples_are_stills_where_there_are_some(stills, tmp_path):
-    for name, group in stills.items():
-        write_shard(tmp_path / f"{name}_00000.tar", [(f"still_{record['seed']}", record, seen) for record, seen in group])
-        walks = [(f"walk_{record['seed']}", {**record, "goal": "Walk"}, seen) for record, seen in group]
-        write_shard(tmp_path / f"{name.removeprefix('stills-')}_00000.tar", walks)
+@pytest.mark.parametrize(("environment", "share"), screens.STILL_SHARE.items())
+def test_a_share_of_the_samples_are_stills_where_there_are_some(stills, tmp_path, environment, share):
+    group = stills[f"stills-{environment}"]
+    write_shard(tmp_path / f"stills-{environment}_00000.tar", [(f"still_{record['seed']}", record, seen) for record, seen in group])
+    walks = [(f"walk_{record['seed']}", {**record, "goal": "Walk"}, seen) for record, seen in group]
+    write_shard(tmp_path / f"{environment}_00000.tar", walks)
     shards = Library(tmp_path)
-    assert shards.has("stills-phone") and not shards.has("stills")
-    tasks = []
-    for index in range(60):
-        sample = screens.make(np.random.default_rng(index), list(screens.SIZES)[index % 2], folder=tmp_path)
-        tasks += [turn.expect["goal"] == "Walk" for turn in sample.turns if turn.task == "next_action"]
-    assert 0.3 < np.mean(tasks) < 0.7
+    assert shards.has(f"stills-{environment}") and not shards.has("stills")
+    size = next(size for size, name in screens.ENVIRONMENT_OF.items() if name == environment)
+    samples = (screens.make(np.random.default_rng(index), size, folder=tmp_path) for index in range(80))
+    walked = [turn.expect["goal"] == "Walk" for sample in samples for turn in sample.turns if turn.task == "next_action"]
+    assert len(walked) > 40 and abs(1 - np.mean(walked) - share) < 0.2
 
 
 def test_stills_of_unseen_seeds_are_refused(tmp_path, capsys):

@@ -5,20 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import ImageChops
+from PIL import Image, ImageChops
 from transformers import AutoProcessor
 
 from cookbook_utils.agents.benchmark import HELD_OUT
 from cookbook_utils.agents.loop import step_messages
-from cookbook_utils.agents.miniwob import TASKS, UNTRAINED
-from cookbook_utils.agents.schemas import tool_schemas
+from cookbook_utils.agents.miniwob import DROPPED, UNTRAINED
+from cookbook_utils.agents.record import Step
+from cookbook_utils.agents.schemas import tool_schemas, write_call
 from cookbook_utils.coordinates import to_grid, to_pixels
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.parsing import parse_boxes, parse_points, parse_tool_calls
 from cookbook_utils.tiny import screen_command, screen_recorder, screen_stills, screen_tasks, screens
 from cookbook_utils.tiny.packing import ASSISTANT, Packer
 from cookbook_utils.tiny.samples import Glyph
-from cookbook_utils.tiny.screen_parts import asked, call_of, screen_of
+from cookbook_utils.tiny.screen_parts import Line, Screen, asked, call_of, next_step, screen_of
 from cookbook_utils.tiny.screen_shards import UNSEEN, Library, library, write_shard
 from cookbook_utils.tiny.turns import NOWHERE
 
@@ -147,9 +148,25 @@ def test_another_text_is_typed_as_the_goal_quotes_it(episodes):
         assert f'"{text}"' in turn.prompt and text not in screen.goal and turn.expect["call"]["arguments"]["action"] == "type"
 
 
+def test_another_goal_seldom_wants_what_was_typed_replaced():
+    again = write_call("computer_use", {"action": "triple_click", "coordinate": [500, 100]})
+    typed = Step(call={"name": "computer_use", "arguments": {"action": "type", "text": "Ada"}})
+    blank, shares = Screen(Image.new("RGB", (320, 320)), "computer_use", "", "", [], [], [], []), {}
+    for name, others, steps in (("none", [], []), ("before", [{"goal": 'Enter "Bo"', "call": again}], []), ("after", [{"goal": 'Enter "Bo"', "call": again}], [typed])):
+        screen = replace(blank, others=others, steps=steps)
+        shares[name] = np.mean([screen_tasks.other_goals(screen, np.random.default_rng(seed)) is not None for seed in range(200)])
+    assert shares["none"] == 0 and shares["before"] == 1 and 0.03 < shares["after"] < 0.2
+
+
+def test_steps_that_write_and_those_just_after_are_drawn_more_often():
+    record = {"steps": [{"call": call} for call in ('{"action": "left_click"}', '{"action": "type", "text": "Ada"}', '{"action": "left_click"}', '{"action": "wait"}')]}
+    drawn = np.bincount([screens.a_step(np.random.default_rng(seed), record) for seed in range(2000)]) / 2000
+    assert np.abs(drawn - np.array([1, 2.5, 2, 1]) / 6.5).max() < 0.05
+
+
 def test_tasks_that_are_kept_back_are_not_recorded(stages):
     tasks = stages["miniwob"].tasks
-    assert set(UNTRAINED) < set(TASKS) and not set(tasks) & set(UNTRAINED) and len(tasks) >= 20
+    assert not set(tasks) & set(UNTRAINED + DROPPED) and len(tasks) >= 20
     assert screen_recorder.EPISODES * 1000 < HELD_OUT < screen_recorder.FIRST_UNSEEN
 
 
@@ -249,6 +266,13 @@ def test_what_is_asked_for_in_vain_is_written_nowhere(episodes):
             if turn and not turn.mentions[0][1]:
                 assert name in elsewhere and not [line for line in screen.lines if name.casefold() in line.text.casefold()]
                 assert turn.answer in ("No", "```json\n[]\n```")
+
+
+def test_a_word_that_ends_a_sentence_is_found_without_its_full_stop():
+    line = Line("text", (10, 10, 30, 20), 0, "at.", [])
+    screen = Screen(Image.new("RGB", (320, 320)), "computer_use", 'Click on the link "At".', "", [], [], [], [line])
+    turn = next_step("next_action", screen, screen.goal, write_call("computer_use", {"action": "left_click", "coordinate": [60, 50]}), [])
+    assert turn.mentions == [("At", [line])] and turn.shown[0] == (0, line)
 
 
 def test_attention_is_taught_consistently(folder):
