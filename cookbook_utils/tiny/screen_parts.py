@@ -217,7 +217,7 @@ def shown_of(screen: Screen, goal: str, call: str) -> list[tuple[int, object]]:
     if "coordinate" in arguments and arguments["action"] not in ("swipe", "scroll", "hscroll"):
         return [(0, screen.at(arguments["coordinate"])), (len(call), NOWHERE)]
     text = str(arguments.get("text", ""))
-    letters = letters_of(screen, text) if text not in goal and text in call else []
+    letters = letters_of(screen, text, goal) if text not in goal and text in call else []
     if not letters:
         return [(0, NOWHERE)]
     start = call.index(text)
@@ -225,11 +225,21 @@ def shown_of(screen: Screen, goal: str, call: str) -> list[tuple[int, object]]:
     return [(0, NOWHERE), *zip(places, letters, strict=True), (start + len(text), NOWHERE)]
 
 
-def letters_of(screen: Screen, text: str) -> list[Glyph]:
-    """The first place on the screen where a text is written; empty if there is none."""
-    wanted = text.replace(" ", "")
+def letters_of(screen: Screen, text: str, goal: str = "") -> list[Glyph]:
+    """Where a text is written on the screen; empty where it is not.
+
+    Of several places that which is level with what the goal names (a value in a row), and of those that are not, whole lines first.
+    """
+    wanted, named = text.replace(" ", ""), [region for _, regions in mentions_of(screen, goal, goal) for region in regions]
+    places = []
     for line in screen.lines:
         at = "".join(glyph.character for glyph in line.glyphs).find(wanted)
         if wanted and at >= 0:
-            return line.glyphs[at : at + len(wanted)]
-    return []
+            whole, off = len(wanted) == len(line.glyphs), min((abs(middle(line) - middle(region)) for region in named), default=0.0)
+            places.append((off, not whole, line.glyphs[at : at + len(wanted)]))
+    return min(places, key=lambda place: place[:2], default=(0, 0, []))[2]
+
+
+def middle(region: Region) -> float:
+    """The height of a region's centre on the screen, in pixels."""
+    return (region.box_xyxy[1] + region.box_xyxy[3]) / 2

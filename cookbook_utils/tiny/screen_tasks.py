@@ -106,25 +106,23 @@ def next_action(screen: Screen, rng) -> Turn:
 
 def other_goals(screen: Screen, rng) -> Turn | None:
     """The next step towards another goal, from here: the way on from a wrong turn. None where there is no goal worth asking for."""
-    weights = np.array([share_of(other["call"], screen.steps) for other in screen.others])
+    weights = np.array([share_of(other, screen.steps) for other in screen.others])
     if not screen.others or rng.random() > max(weights):
         return None
     other = screen.others[int(rng.choice(len(weights), p=weights / weights.sum()))]
     return next_step("other_goal", screen, other["goal"], other["call"], screen.steps)
 
 
-def share_of(call: str, steps: list[Step]) -> float:
-    """How often to ask for the goal that a call is right for.
+def share_of(other: dict, steps: list[Step]) -> float:
+    """How often to ask for a goal beside a screen's own, after these steps.
 
-    Going home is soon learned, reading an answer late. Where something was typed, for almost every other goal it was the wrong thing, and
-    who is asked that too often will also type the right thing again instead of going on.
+    Going home is soon learned, reading an answer late. What was typed is the wrong thing for a goal that does not speak of it; who is
+    asked for such goals too often also goes back when the right thing was typed.
     """
-    if '"system_button"' in call:
-        return 0.3
-    if '"answer"' in call:
-        return 3.0
-    typed = any(step.action.get("action") == "type" for step in steps if step.action)
-    return 0.1 if typed and ('"type"' in call or '"triple_click"' in call) else 1.0
+    written = [step.action["text"] for step in steps if step.action and step.action["action"] == "type"]
+    if any(text not in other["goal"] for text in written):
+        return 0.1
+    return 0.3 if '"system_button"' in other["call"] else 3.0 if '"answer"' in other["call"] else 1.0
 
 
 def retyped(screen: Screen, rng, elsewhere: list[str]) -> Turn | None:

@@ -275,6 +275,19 @@ def test_a_word_that_ends_a_sentence_is_found_without_its_full_stop():
     assert turn.mentions == [("At", [line])] and turn.shown[0] == (0, line)
 
 
+def test_a_value_that_stands_in_several_rows_is_read_in_the_row_of_the_goal():
+    def row(day: str, sky: str, y: int) -> list[Line]:
+        lines = ((day, 10), (sky, 200))
+        return [Line("text", (x, y, x + 60, y + 12), 0, text, [Glyph(c, (x + 8 * i, y, x + 8 * i + 8, y + 12), 0) for i, c in enumerate(text)]) for text, x in lines]
+
+    lines = [*row("Sunny in Lima", "", 20), *row("Monday", "Sunny", 100), *row("Tuesday", "Sunny", 140)]
+    for day, expected in (("Monday", 100), ("Tuesday", 140)):
+        screen = Screen(Image.new("RGB", (288, 512)), "mobile_use", f"What will the weather be on {day}?", "", [], [], [], lines)
+        call = write_call("mobile_use", {"action": "answer", "text": "Sunny"})
+        glyphs = [region for _, region in next_step("next_action", screen, screen.goal, call, []).shown if isinstance(region, Glyph)]
+        assert "".join(g.character for g in glyphs) == "Sunny" and {g.box_xyxy[1] for g in glyphs} == {expected}
+
+
 def test_attention_is_taught_consistently(folder):
     for sample in some_samples(folder, 40):
         known = {id(r) for r in [*sample.regions, *sample.glyphs]}
