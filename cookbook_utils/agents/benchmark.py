@@ -5,8 +5,8 @@
     python -m cookbook_utils.agents.benchmark --env phone --model tiny --out runs    # keep every record
 
 `--model`: a spec of `load_model`, `random` or `oracle`; several stand side by side. Seeds start at `HELD_OUT`; training draws its own
-below it. Tasks that the embedded model no longer trains on, and those that it never did, stand
-below the others, each group with a mean of its own.
+below it. Tasks that the embedded model no longer trains on, and those that it never did, stand below the others, each group
+with a mean of its own.
 """
 
 from __future__ import annotations
