@@ -291,16 +291,11 @@ def make_document(rng: np.random.Generator, pages: int, *, questions: int = 6, *
     return sample_of(document, list(turns.values()))
 
 
-def make(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, system_fonts: bool = False) -> Sample:
-    """A short document for the training, of as many pages as `PAGES_OF` says."""
-    return make_document(rng, PAGES_OF[size], **looks(rng, size, level, system_fonts))
-
-
-def make_long(rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, system_fonts: bool = False) -> Sample:
-    """A long document for the training, of as many pages as `LONG_PAGES_OF` says, with twice as many questions."""
-    return make_document(rng, LONG_PAGES_OF[size], questions=12, **looks(rng, size, level, system_fonts))
-
-
-def looks(rng: np.random.Generator, size: tuple[int, int], level: float, system_fonts: bool) -> dict:
-    """How a document of the training is rendered: half of them at twice the size, and shrunk."""
-    return {"size": size, "level": level, "scale": int(rng.integers(1, 3)), "system_fonts": system_fonts, "shrinks": True}
+def make(
+    rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *,
+    pages_of: dict[tuple[int, int], int] = PAGES_OF, questions: int = 6, system_fonts: bool = False,
+) -> Sample:  # fmt: skip
+    """A document for the training, of as many pages as `pages_of` says for the size; half of them at twice the size, and shrunk."""
+    scale = int(rng.integers(1, 3))
+    options = {"size": size, "level": level, "scale": scale, "system_fonts": system_fonts, "shrinks": True}
+    return make_document(rng, pages_of[size], questions=questions, **options)

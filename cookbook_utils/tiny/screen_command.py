@@ -59,8 +59,5 @@ def work(folder: Path, shards: list[tuple[str, int]], unseen: bool) -> None:
     """One worker's shards."""
     still = [shard for shard in shards if shard[0] in STILLS]
     walks = [shard for shard in shards if shard not in still]
-    for path, steps in chain(
-        screen_recorder.record(folder, walks, unseen=unseen) if walks else (),  # either starts a browser
-        screen_stills.record(folder, still) if still else (),
-    ):
+    for path, steps in chain(screen_recorder.record(folder, walks, unseen=unseen), screen_stills.record(folder, still)):
         print(f"{path.name}: {steps} steps", flush=True)

@@ -174,7 +174,9 @@ def asked(screen: Screen, goal: str, steps: list[Step]) -> str:
 def next_step(task: str, screen: Screen, goal: str, call: str, steps: list[Step]) -> Turn:
     """The turn that asks for the next step, with its answer."""
     prompt = asked(screen, goal, steps)
-    return Turn(task, prompt, call, {"call": call_of(call), "goal": goal}, mentions_of(screen, goal, prompt), shown_of(screen, goal, call))
+    mentions = mentions_of(screen, goal, prompt)
+    named = [region for _, regions in mentions for region in regions]
+    return Turn(task, prompt, call, {"call": call_of(call), "goal": goal}, mentions, shown_of(screen, goal, call, named))
 
 
 def mentions_of(screen: Screen, goal: str, prompt: str) -> list[tuple[str, list]]:
@@ -182,7 +184,8 @@ def mentions_of(screen: Screen, goal: str, prompt: str) -> list[tuple[str, list]
     named: dict[str, list[Region]] = {text.casefold(): [] for text in re.findall(r'"([^"]+)"', goal)}
     for region in [*screen.elements, *screen.free_lines]:
         label = region.text if isinstance(region, Line) else region.label
-        name = label.casefold() if label.casefold() in named else label.casefold().rstrip(".,")  # a link may end a sentence
+        name = label.casefold()
+        name = name if name in named else name.rstrip(".,")  # a link may end a sentence
         known = named.get(name)
         beside = isinstance(region, Line) and any(isinstance(one, Element) for one in known or ())  # a control's own words
         if not beside and (len(label) > 1 or known is not None):
@@ -211,13 +214,13 @@ def figures_of(screen: Screen, goal: str) -> tuple[re.Match | None, list[Region]
     return run, [figure for figure in figures if figure.facts >= wanted]
 
 
-def shown_of(screen: Screen, goal: str, call: str) -> list[tuple[int, object]]:
-    """Where a call looks: at what its point lies on; at the letters of a text that is read off the screen."""
+def shown_of(screen: Screen, goal: str, call: str, named: list[Region]) -> list[tuple[int, object]]:
+    """Where a call looks: at what its point lies on; at the letters of a text that is read off the screen, level with what the goal named."""
     arguments = (call_of(call) or {}).get("arguments", {})
     if "coordinate" in arguments and arguments["action"] not in ("swipe", "scroll", "hscroll"):
         return [(0, screen.at(arguments["coordinate"])), (len(call), NOWHERE)]
     text = str(arguments.get("text", ""))
-    letters = letters_of(screen, text, goal) if text not in goal and text in call else []
+    letters = letters_of(screen, text, named) if text not in goal and text in call else []
     if not letters:
         return [(0, NOWHERE)]
     start = call.index(text)
@@ -225,13 +228,12 @@ def shown_of(screen: Screen, goal: str, call: str) -> list[tuple[int, object]]:
     return [(0, NOWHERE), *zip(places, letters, strict=True), (start + len(text), NOWHERE)]
 
 
-def letters_of(screen: Screen, text: str, goal: str = "") -> list[Glyph]:
+def letters_of(screen: Screen, text: str, named: list[Region]) -> list[Glyph]:
     """Where a text is written on the screen; empty where it is not.
 
-    Of several places that which is level with what the goal names (a value in a row), and of those that are not, whole lines first.
+    Of several places that which is level with one of the `named` regions (a value in a row), and of those that are not, whole lines first.
     """
-    wanted, named = text.replace(" ", ""), [region for _, regions in mentions_of(screen, goal, goal) for region in regions]
-    places = []
+    wanted, places = text.replace(" ", ""), []
     for line in screen.lines:
         at = "".join(glyph.character for glyph in line.glyphs).find(wanted)
         if wanted and at >= 0:

@@ -269,11 +269,13 @@ def record(folder: Path, shards: list[tuple[str, int]], *, unseen: bool = False)
 
 
 def recorded(folder: Path, shards: list[tuple[str, int]], starts: dict[str, Callable], made: Callable, unseen: bool = False) -> Iterator[tuple[Path, int]]:
-    """Write shards `(name, number)` with one browser for all, and yield each file with its steps.
+    """Write shards `(name, number)` with one browser for all, none where there are no shards, and yield each file with its steps.
 
     starts: by name, what makes from the browser that which is recorded, and has `close`; made: of it and a shard's number, the
     shard's episodes `(name, record, screens)`.
     """
+    if not shards:
+        return
     with Chromium() as chromium:
         opened: dict[str, object] = {}
         for name, number in shards:

@@ -395,7 +395,8 @@ def test_training_documents_of_one_size_have_one_number_of_pages(size):
 @pytest.mark.parametrize(("size", "count"), page_documents.LONG_PAGES_OF.items())
 def test_a_row_of_a_long_document_has_all_its_pages_and_several_questions(size, count):
     tokenizer = AutoProcessor.from_pretrained(TINY_FOLDER).tokenizer
-    sample, family = page_documents.make_long(np.random.default_rng(3), size, 1.0), FAMILIES["long_documents"]
+    family = FAMILIES["long_documents"]
+    sample = family.make(np.random.default_rng(3), size, system_fonts=False)
     assert len(sample.pictures) == count and size in family.sizes
     check_supervision(sample)
     row = Packer(tokenizer).row(sample, np.random.default_rng(0), [side // 32 for side in size[::-1]], family.length)
