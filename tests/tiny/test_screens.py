@@ -359,6 +359,11 @@ def test_every_task_gets_each_seed_once_five_in_a_row(stages, monkeypatch):
     assert sorted(walked) == [(task, seed) for task in "abc" for seed in range(100, 110)]
 
 
+def test_no_browser_starts_where_there_is_nothing_to_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(screen_recorder, "Chromium", None)
+    assert not [*screen_recorder.record(tmp_path, []), *screen_stills.record(tmp_path, [])]
+
+
 def test_recording_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
     done, still = [], []
 
