@@ -96,6 +96,22 @@ def possible(kind: str, seed: int, state: dict) -> Goal | None:
         return None
 
 
+def goals_of(seen: Glance, rng: random.Random, tries: int, most: int) -> tuple[list[dict], list[dict]]:
+    """Goals `{"goal", "call"}` for the phone as it is, in any order: those that go on from here, and those that first go home or back.
+
+    tries: seeds of each kind; most: goals kept of each kind, no two of which want the same call.
+    """
+    ahead, away = [], []
+    for kind in rng.sample(sorted(GOALS), len(GOALS)):
+        goals = [goal for goal in (possible(kind, rng.randrange(HELD_OUT), seen.state()) for _ in range(tries)) if goal]
+        made = [{"goal": text, "call": call} for call, text in {next_call(seen, goal): goal.text for goal in goals}.items()]
+        on = [one for one in made if '"system_button"' not in one["call"]]
+        ahead.extend(on[:most])
+        away.extend([] if on else made[:1])
+    rng.shuffle(ahead)
+    return ahead, away
+
+
 def phone_stage(chromium: Chromium) -> Stage:
     """The phone; its further goals are made from what it holds now."""
     phone, now = Phone(chromium=chromium), {}
@@ -106,9 +122,8 @@ def phone_stage(chromium: Chromium) -> Stage:
         return now["goal"].text, lambda: next_call(Glance(phone), now["goal"])
 
     def others(rng, most):
-        seen = Glance(phone)
-        goals = [possible(kind, rng.randrange(HELD_OUT), seen.state()) for kind in rng.sample(sorted(GOALS), most)]
-        return [{"goal": goal.text, "call": next_call(seen, goal)} for goal in goals if goal]
+        ahead, away = goals_of(Glance(phone), rng, tries=2, most=2)
+        return [*ahead[: most - 1], *away[:1]]
 
     def blunder(rng, elements):
         spots = [e["box"] for e in elements if e["kind"] in ("icon", "row", "card", "tab", "field") and e["name"]]
@@ -209,7 +224,7 @@ class Witness:
         seen = seen_on(environment)
         right = self.policy()
         erred = bool(seen["elements"]) and self.rng.random() < self.wrong and "terminate" not in right
-        others = self.stage.others(self.rng, 2 if self.rows else 4)
+        others = self.stage.others(self.rng, 4)
         reply = self.blunder(seen["elements"]) if erred else self.nudged(right, seen["elements"])
         self.rows.append({"call": right, "reply": reply, "erred": erred, "others": others, **seen})
         self.screens.append(messages[-1]["content"][0]["image"])

@@ -18,8 +18,8 @@
     [["home"], 1], [["recents"], 0.3], [["Settings"], 2], [["Settings", "Display"], 1], [["Settings", "Sound"], 1], [["Settings", "About"], 2],
     [["Messages"], 4], [["Messages", "Conversation", r.pick(data.conversations).name], 4],
     [["Clock"], 2], [["Clock", "Clock", "Timer"], 1], [["Clock", "NewAlarm"], 1],
-    [["Shop"], 3], [["Shop", "Product", r.pick(goods)], 3], [["Shop", "Cart"], 1.5], [["Shop", "Ordered"], 0.3],
-    [["Notes"], 2.5], [["Notes", "Note", r.pick(data.notes).title], 2], [["Notes", "NewNote"], 1.5], [["Weather"], 2],
+    [["Shop"], 4.5], [["Shop", "Product", r.pick(goods)], 3], [["Shop", "Cart"], 1.5], [["Shop", "Ordered"], 0.3],
+    [["Notes"], 2.5], [["Notes", "Note", r.pick(data.notes).title], 2], [["Notes", "NewNote"], 1.5], [["Weather"], 3],
   ]);
   if (app === "recents") S.recents = r.some(APPS, r.between(0, 4));
   if (app !== "home") S.stack.push({name: app});

@@ -23,17 +23,16 @@ from ..agents.browser import Browser
 from ..agents.chromium import Chromium
 from ..agents.miniwob import MiniWob
 from ..agents.phone import Phone
-from ..agents.phone_goals import GOALS
 from ..agents.phone_policy import Goal, next_call
 from . import page_words as say
 from .screen_parts import screen_of
-from .screen_recorder import Glance, possible, recorded, seen_on
+from .screen_recorder import Glance, goals_of, possible, recorded, seen_on
 from .screen_tasks import tap
 
 __all__ = ["STILLS", "record", "still_of"]
 
 COUNT = 200  # in a shard
-GOALS_MOST, TRIES = 10, 5  # goals kept of a still of the phone; seeds of a kind that are tried
+GOALS_MOST, TRIES, OF_A_KIND = 10, 6, 3  # goals kept of a still of the phone; seeds of a kind that are tried, and goals kept of it
 AWAY = 3  # of these goals, how many may begin with Back or Home
 INVENTED = 0.6  # share of phones with invented words
 TYPED = 0.6  # share of forms of the phone in which something was written
@@ -100,12 +99,8 @@ def phone_still(phone: Phone, rng: random.Random) -> dict:
     phone.state()  # opens the phone's page if need be
     phone.evaluate(_JS.read_text(encoding="utf-8"), [rng.randrange(HELD_OUT), phone_words(rng) if rng.random() < INVENTED else {}])
     first = written(phone, rng)
-    seen, here, away = Glance(phone), [], []
-    for kind in rng.sample(sorted(GOALS), len(GOALS)):
-        goals = [goal for goal in (possible(kind, rng.randrange(HELD_OUT), seen.state()) for _ in range(TRIES)) if goal]
-        made = [{"goal": goal.text, "call": next_call(seen, goal)} for goal in goals]
-        ahead = [one for one in made if '"system_button"' not in one["call"]]
-        (here if ahead else away).extend((ahead or made)[:1])
+    seen = Glance(phone)
+    here, away = goals_of(seen, rng, TRIES, OF_A_KIND)
     if first:
         here.insert(0, {"goal": first.text, "call": next_call(seen, first)})
     main, *others = [*here[:GOALS_MOST], *away[:AWAY]]

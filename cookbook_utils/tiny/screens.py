@@ -67,9 +67,9 @@ def make(
 
 
 def a_step(rng: np.random.Generator, record: dict) -> int:
-    """One of an episode's steps; more often those that write something, since letters are the hardest to learn, and those just after."""
+    """One of an episode's steps; more often the first, those that write something, since letters are the hardest to learn, and those just after."""
     writes = np.array(['"text": "' in row["call"] for row in record["steps"]])
-    weights = 1.0 + 1.5 * writes + np.append(0.0, writes[:-1])
+    weights = 1.0 + 1.5 * writes + np.append(1.0, writes[:-1])
     return int(rng.choice(len(weights), p=weights / weights.sum()))
 
 

@@ -158,10 +158,10 @@ def test_another_goal_seldom_wants_what_was_typed_replaced():
     assert shares["none"] == 0 and shares["before"] == 1 and 0.03 < shares["after"] < 0.2
 
 
-def test_steps_that_write_and_those_just_after_are_drawn_more_often():
+def test_the_first_step_those_that_write_and_those_just_after_are_drawn_more_often():
     record = {"steps": [{"call": call} for call in ('{"action": "left_click"}', '{"action": "type", "text": "Ada"}', '{"action": "left_click"}', '{"action": "wait"}')]}
     drawn = np.bincount([screens.a_step(np.random.default_rng(seed), record) for seed in range(2000)]) / 2000
-    assert np.abs(drawn - np.array([1, 2.5, 2, 1]) / 6.5).max() < 0.05
+    assert np.abs(drawn - np.array([2, 2.5, 2, 1]) / 7.5).max() < 0.05
 
 
 def test_tasks_that_are_kept_back_are_not_recorded(stages):
