@@ -60,6 +60,7 @@ _BEGIN = """async ([seed, limit]) => {
   core.startEpisodeReal();
   for (let i = 0; i < 100 && !WOB_TASK_READY; i++) await new Promise(done => setTimeout(done, 20));
   return core.getUtterance(); }"""
+_AT_START = 20  # steps of the grid (3 pixels of the page) between the pointer and where a drag is to begin
 
 
 def pages() -> Path:
@@ -137,7 +138,7 @@ class MiniWob(Browser):
         """A move of the policy as arguments of computer_use; a drag begins with the pointer's way to its start."""
         if kind == "drag":
             start, end = self._grid(rest[:2]), self._grid(rest[2:])
-            at_start = max(abs(a - b) for a, b in zip(start, self._grid(self._pointer), strict=True)) <= 1
+            at_start = max(abs(a - b) for a, b in zip(start, self._grid(self._pointer), strict=True)) <= _AT_START
             return {"action": "left_click_drag", "coordinate": end} if at_start else {"action": "mouse_move", "coordinate": start}
         if kind == "scroll":
             return {"action": "scroll", "coordinate": self._grid(rest[1:]), "pixels": rest[0]}

@@ -56,10 +56,11 @@
     const words = kind ? [kind, "shape"] : [text(node), /\d/.test(text(node)) ? "digit" : "letter"];
     return [size > 15 ? "large" : "small", node.getAttribute("fill"), ...words, "item"];
   };
+  const column = (node) => Math.round(centre(node)[0] / 5);  // those of the grid are 20 pixels wide
   const like = (description) => $$("#area_svg > *").filter((node) => {
     const facts = shape(node);
     return description.split(" ").every((word) => facts.includes(word));
-  }).sort((a, b) => a.getBoundingClientRect().left - b.getBoundingClientRect().left);
+  }).sort((a, b) => column(a) - column(b) || centre(a)[1] - centre(b)[1]);  // from the left, then from the top
 
   // --- tasks of one kind ---
 
@@ -77,8 +78,9 @@
     const way = /Drag the \w+ (left|right|up|down)/.exec(goal)[1];
     const [, dx, dy] = /translate\(([-\d.e]+)[ ,]+([-\d.e]+)\)/.exec(node.getAttribute("transform") || "translate(0,0)").map(Number);
     if ({left: dx < -5, right: dx > 5, up: dy < -5, down: dy > 5}[way]) return send();
-    const [x, y] = centre(node), [i, j] = {left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1]}[way];
-    return drag([x, y], [x + 30 * i, y + 30 * j]);
+    const [x, y] = document.elementFromPoint(...pointer) === node ? pointer : centre(node);  // from where the pointer is, if that is on it
+    const far = {left: [Math.min(15, x - 30), y], right: [Math.max(145, x + 30), y], up: [x, Math.min(TOP + 10, y - 30)], down: [x, Math.max(TOP + 120, y + 30)]};
+    return drag([x, y], far[way]);
   };
   const email = (control) => click($1(control, $$(".email-thread").find((one) => text($1(".email-sender", one)) === /(?:by|from) (\w+)/.exec(goal)[1])));
   const dot = (x, y) => {

@@ -5,7 +5,8 @@ COOKBOOK_SCREENS has to name a folder of recorded screens. Questions of the loop
 the screen at its own size.
 
 A next action is right when its call can be carried out and does what the recorded one does: the same action, on the same
-element, with the same words. Where several orders lead to the goal, only the recorded one counts.
+element, with the same words; of figures that a goal fits equally well ("Click on a digit") any. Where several orders lead to the
+goal, only the recorded one counts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..parsing import parse_tool_calls
 from . import screen_tasks, screens
 from .figures import Case, Measure, Run, Target, ask_all, empty, inside_box, located, mean, only_point, read, said
 from .scenes import HELD_OUT
-from .screen_parts import Screen, screen_of
+from .screen_parts import Element, Screen, figures_of, screen_of
 from .screen_shards import library
 
 SEED, TRIES = 28, 6
@@ -86,8 +87,8 @@ def call_in(case: Case) -> dict | None:
         return None
 
 
-def does_the_same(screen: Screen, given: dict | None, true: dict) -> bool:
-    """Whether an action does on a screen what the true one does; None never does."""
+def does_the_same(screen: Screen, given: dict | None, true: dict, goal: str = "") -> bool:
+    """Whether an action does on a screen, towards a goal, what the true one does; None never does."""
     if given is None or given["action"] != true["action"]:
         return False
     if any(given.get(name) != true.get(name) for name in ("keys", "button", "status")):
@@ -98,7 +99,7 @@ def does_the_same(screen: Screen, given: dict | None, true: dict) -> bool:
         return False
     if "coordinate2" in true:
         return heading(given) == heading(true)
-    return "coordinate" not in true or same_place(screen, given.get("coordinate"), true["coordinate"])
+    return "coordinate" not in true or same_place(screen, given.get("coordinate"), true["coordinate"], figures_of(screen, goal)[1])
 
 
 def heading(swipe: dict) -> tuple[int, int]:
@@ -108,12 +109,13 @@ def heading(swipe: dict) -> tuple[int, int]:
     return axis, int(np.sign(way[axis]))
 
 
-def same_place(screen: Screen, given: list | None, true: list) -> bool:
-    """Whether two points of the grid lie on the same element or text; where there is none, near each other."""
+def same_place(screen: Screen, given: list | None, true: list, alike: list[Element]) -> bool:
+    """Whether two points of the grid lie on the same element or text, or both on `alike` ones; where there is none, near each other."""
     if given is None:
         return False
     if (region := screen.at(true)) is not None:
-        return screen.at(given) is region
+        same = alike if any(one is region for one in alike) else [region]
+        return any(one is screen.at(given) for one in same)
     off = (np.array(given) - true) / 1000 * screen.size
     return float(np.hypot(*off)) <= NEAR * max(screen.size)
 
@@ -122,7 +124,7 @@ def same_place(screen: Screen, given: list | None, true: list) -> bool:
 
 
 def is_right(case: Case) -> bool:
-    return does_the_same(case.world, call_in(case), case.turn.expect["call"]["arguments"])
+    return does_the_same(case.world, call_in(case), case.turn.expect["call"]["arguments"], case.turn.expect["goal"])
 
 
 def by_tool(name: str, cases: list[Case], hit) -> dict[str, float]:
@@ -166,7 +168,7 @@ def nothing(cases: list[Case]) -> dict[str, float]:
 
 
 SCORES = {
-    "next_action": actions, "other_goals": actions, "retyped": actions, "tap": clicks, "locate": located, "point": points,
+    "next_action": actions, "other_goals": actions, "retyped": actions, "rechosen": actions, "tap": clicks, "locate": located, "point": points,
     "absent": nothing, "presence": said, "read": read, "read_beside": read, "state": said,
 }  # fmt: skip
 MEASURE = Measure(questions, SCORES, (

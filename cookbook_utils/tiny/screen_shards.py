@@ -12,10 +12,11 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -101,15 +102,16 @@ class Library:
         """Whether there are shards of an environment."""
         return environment in self.episodes
 
-    def draw(self, rng: np.random.Generator, environment: str) -> Recorded:
-        """An episode: each task equally often, each of its episodes equally often.
+    def draw(self, rng: np.random.Generator, environment: str, shares: Mapping[str, float] = MappingProxyType({})) -> Recorded:
+        """An episode: a task by its share, 1 where `shares` names none, and each of its episodes equally often.
 
         Raises FileNotFoundError where no shard is of that environment.
         """
         if environment not in self.episodes:
             raise FileNotFoundError(f"{self.folder} has shards of {', '.join(self.episodes)}, none of {environment}")
-        tasks = list(self.episodes[environment].values())
-        episodes = tasks[int(rng.integers(len(tasks)))]
+        tasks = self.episodes[environment]
+        weights = np.array([shares.get(task, 1.0) for task in tasks])
+        episodes = list(tasks.values())[int(rng.choice(len(tasks), p=weights / weights.sum()))]
         return episodes[int(rng.integers(len(episodes)))]
 
     def steps(self) -> dict[str, int]:

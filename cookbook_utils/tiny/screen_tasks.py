@@ -20,7 +20,7 @@ from .screen_parts import Element, Line, Screen, call_of, next_step
 from .tasks import IN_JSON
 from .turns import NOWHERE, Turn, fenced, pick, shown_by_line
 
-__all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "retyped", "tap"]
+__all__ = ["AGENT", "PLAIN", "described", "next_action", "other_goals", "rechosen", "retyped", "tap"]
 
 NOUNS = {
     "button": ("button",), "field": ("text field", "input field", "field"), "checkbox": ("checkbox",), "radio": ("radio button",),
@@ -28,6 +28,7 @@ NOUNS = {
     "row": ("item", "entry", "row"), "card": ("card", "item"), "key": ("key",), "shape": ("box",), "text": ("text",),
 }  # fmt: skip
 LONGEST_LABEL = 30
+CHOICE = "Select {} and click Submit."  # a goal of MiniWoB++
 
 
 # --- describing ------------------------------------------------------------------------------
@@ -144,6 +145,26 @@ def invented(rng, elsewhere: list[str]) -> str:
             return " ".join(words[:4])
     signs = string.ascii_letters + string.digits
     return "".join(pick(rng, signs) for _ in range(int(rng.integers(2, 9))))
+
+
+def rechosen(screen: Screen, rng) -> Turn | None:
+    """The next step towards another choice among a form's checkboxes or radio buttons, from here: the first of them that is wrong, or Submit."""
+    options = sorted((e for e in screen.elements if e.on is not None and e.label), key=lambda e: e.box_xyxy[1])
+    submit = [element for element in screen.elements if element.label == "Submit"]
+    before, after = CHOICE.split("{}")
+    asked_for = screen.goal.startswith(before) and screen.goal.endswith(after)
+    if not asked_for or len(submit) != 1 or len(options) < 2 or len({e.label for e in options}) < len(options):
+        return None
+    if options[0].kind == "radio":
+        wanted = [pick(rng, [e for e in options if e.on] or options) if rng.random() < 0.2 else pick(rng, options)]
+        wrong = [e for e in wanted if not e.on]
+    else:
+        kept, share = rng.random() < 0.8, pick(rng, (0.0, 0.3, 0.5))  # whether what is checked is wanted; of the others, how many
+        wanted = [e for e in options if kept and e.on or rng.random() < share] or [pick(rng, options)]
+        wrong = [e for e in options if e.on != any(e is one for one in wanted)]
+    goal = CHOICE.format(", ".join(e.label for e in wanted))
+    arguments = {"action": "left_click", "coordinate": (wrong or submit)[0].centre(screen.size)}
+    return next_step("rechosen", screen, goal, write_call(screen.tool, arguments), screen.steps)
 
 
 def tap(screen: Screen, rng) -> Turn | None:
@@ -274,7 +295,7 @@ def letters(line: Line) -> list[tuple[int, object]]:
     return [*zip(places, line.glyphs, strict=True), (len(line.text), NOWHERE)]
 
 
-AGENT: dict[Callable, float] = {other_goals: 4, tap: 4, retyped: 4}  # beside the next action, which each sample asks for
+AGENT: dict[Callable, float] = {other_goals: 4, tap: 4, retyped: 4, rechosen: 4}  # beside the next action, which each sample asks for
 PLAIN: dict[Callable, float] = {locate: 5, point: 3, absent: 1.5, presence: 1.5, read: 3, read_beside: 1.5, state: 1.5}
 NEEDS_ELSEWHERE = (absent, presence, retyped)
 

@@ -40,6 +40,11 @@ QUESTIONS = 6
 LOOP_SHARE = 0.8
 STILL_SHARE = {"phone": 0.5, "miniwob": 0.25}  # of samples, where there are stills: the phone's have goals of its own, a page's have clicks
 
+SHARES = dict.fromkeys((  # what is learned last is drawn twice as often
+    "click-link", "click-checkboxes", "click-shape", "count-shape", "identify-shape", "navigate-tree", "choose-list", "drag-circle",
+    "about", "read", "delete_chat", "new_alarm", "cart", "buy", "price", "forecast",
+), 2.0)  # fmt: skip
+
 
 def make(
     rng: np.random.Generator, size: tuple[int, int] = (288, 512), level: float = 1.0, *, folder: str | Path | None = None,
@@ -55,7 +60,7 @@ def make(
     shards, environment = library(folder, unseen=unseen), ENVIRONMENT_OF[size]
     if shards.has(f"stills-{environment}") and not earlier and rng.random() < STILL_SHARE[environment]:
         environment = f"stills-{environment}"
-    episode = shards.draw(rng, environment)
+    episode = shards.draw(rng, environment, SHARES)
     record = episode.load()
     number = a_step(rng, record)
     first = max(0, number - earlier)

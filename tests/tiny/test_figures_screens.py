@@ -10,7 +10,7 @@ from cookbook_utils.agents.loop import step_messages
 from cookbook_utils.agents.schemas import tool_schemas, write_call
 from cookbook_utils.tiny import evaluate, failures, screen_shards
 from cookbook_utils.tiny import figures_screens as figures
-from cookbook_utils.tiny.screen_parts import call_of, screen_of
+from cookbook_utils.tiny.screen_parts import Element, Screen, call_of, screen_of
 from cookbook_utils.tiny.screens import ENVIRONMENT_OF
 
 SIZE_OF = {environment: size for size, environment in ENVIRONMENT_OF.items()}
@@ -130,6 +130,14 @@ def swipe(start, end):
 ])  # fmt: skip
 def test_what_counts_as_the_same_action(screen, true, given, right, reason):
     assert figures.does_the_same(screen, given, true) is right, reason
+
+
+def test_any_figure_that_the_goal_fits_is_right():
+    figures_seen = [Element("shape", (x, 20, x + 30, 50), 0, name) for x, name in ((10, "large red circle"), (60, "small red circle"), (110, "small blue circle"))]
+    drawing = Screen(Image.new("RGB", (320, 320)), "computer_use", "", "", [], [], figures_seen, [])
+    click = lambda x: dict(action="left_click", coordinate=[round(1000 * x / 320), round(1000 * 35 / 320)])  # noqa: E731
+    for goal, x, right in (("Click on a red item", 75, True), ("Click on a red item", 125, False), ("Click on a large circle", 75, False), ("Click on a large circle", 30, True)):
+        assert figures.does_the_same(drawing, click(x), click(25), goal) is right, goal
 
 
 @pytest.mark.parametrize(("change", "figure", "wanted", "reason"), [

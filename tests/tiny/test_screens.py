@@ -10,7 +10,8 @@ from transformers import AutoProcessor
 
 from cookbook_utils.agents.benchmark import HELD_OUT
 from cookbook_utils.agents.loop import step_messages
-from cookbook_utils.agents.miniwob import DROPPED, UNTRAINED
+from cookbook_utils.agents.miniwob import DROPPED, TRAINED, UNTRAINED
+from cookbook_utils.agents.phone_goals import GOALS
 from cookbook_utils.agents.record import Step
 from cookbook_utils.agents.schemas import tool_schemas, write_call
 from cookbook_utils.coordinates import to_grid, to_pixels
@@ -146,6 +147,30 @@ def test_another_text_is_typed_as_the_goal_quotes_it(episodes):
     for screen, turn in made:
         text = turn.expect["call"]["arguments"]["text"]
         assert f'"{text}"' in turn.prompt and text not in screen.goal and turn.expect["call"]["arguments"]["action"] == "type"
+
+
+def test_another_choice_is_led_to_as_the_pages_policy_would(stages):
+    page, moves = stages["miniwob"].environment, []
+    for task, seed in [(task, seed) for task in ("click-checkboxes", "click-option") for seed in range(4)]:
+        record, pictures = screen_recorder.episode_of(stages["miniwob"], task, seed, wrong=0)
+        page.reset(seed, task)
+        own = page.goal
+        for number, picture in enumerate(pictures):
+            screen = screen_of(record, number, picture)
+            for turn in [screen_tasks.rechosen(screen, np.random.default_rng(again)) for again in range(4)]:
+                page.goal = turn.expect["goal"]
+                assert call_of(page.next_call()) == turn.expect["call"] and f"{page.goal}\n" in turn.prompt + "\n"
+                moves.append(turn.answer)
+            page.goal = own
+            page.act(call_of(screen.call)["arguments"])
+    assert len(moves) > 40 and len(set(moves)) > 8
+    assert screen_tasks.rechosen(replace(screen, goal="Click on the link."), np.random.default_rng(0)) is None
+
+
+def test_what_is_learned_last_is_drawn_more_often(episodes, folder):
+    drawn = [Library(folder).draw(np.random.default_rng(seed), "phone", {"send": 3}).load()["task"] for seed in range(400)]
+    assert abs(drawn.count("send") / 400 - 3 / 6) < 0.08 and set(drawn) == set(PHONE)
+    assert set(screens.SHARES) <= {*GOALS, *TRAINED}
 
 
 def test_another_goal_seldom_wants_what_was_typed_replaced():
