@@ -223,7 +223,7 @@ def spinner(rng: random.Random) -> str:
 
 
 WIDGETS: dict[Callable, float] = {
-    paragraph: 3, buttons: 4, fields: 3, choices: 3, rows: 2, select: 1, headline: 1, entries: 2,
+    paragraph: 6, buttons: 4, fields: 3, choices: 4, rows: 2, select: 1, headline: 1, entries: 2,
 }  # fmt: skip
 OF_UI: dict[Callable, float] = {accordion: 3, tabs: 3, menu: 2, spinner: 1}
 
