@@ -151,7 +151,7 @@ def test_who_answers_dialogs_can_be_chosen(browser):
 
 def test_a_new_tab_becomes_the_screen_until_it_is_closed(browser, site):
     site.pages["/next"] = "<body style='background:#0f0'><button style='width:99vw;height:90vh' onclick='window.close()'>x"
-    page = browser("<body style='margin:0'><a href=/next target=_blank rel=opener style='display:block;height:300px'>more</a>")
+    page = browser("<body style='margin:0'><a href=/next target=_blank rel=opener style='display:block;height:300px'>more</a>", settle_s=1.5)
     assert "a new tab was opened" in page.act({"action": "left_click", "coordinate": [500, 500]})
     assert page.url.endswith("/next") and page.screenshot().getpixel((1, 1)) == (0, 255, 0)
     assert "the tab was closed" in page.act({"action": "left_click", "coordinate": [500, 500]})
