@@ -23,6 +23,7 @@ COLOURS = {
     "tab:blue": (31, 119, 180), "tab:orange": (255, 127, 14), "tab:green": (44, 160, 44), "tab:red": (214, 39, 40),
     "tab:purple": (148, 103, 189), "tab:brown": (140, 86, 75), "tab:pink": (227, 119, 194), "tab:cyan": (23, 190, 207),
 }  # fmt: skip
+SPOKEN_SHARE, SPOKEN_SIZE = 0.6, 15  # of bar and line charts with their values written at the marks, and the letters' size
 SUBJECTS = say.words("Sales Visitors Rain Tickets Members Orders Profit Guests Calls Trees Books Goals Votes Hours Steps Cars")
 
 
@@ -126,7 +127,7 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
             paper.box(*box, fill=COLOURS[colour])
         marks.append(Region("bar" if kind == "bar" else "point", tuple(map(float, box))))
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
-    if rng.random() < 0.6 and place > text_width(str(top), paper.font):
+    if rng.random() < SPOKEN_SHARE and place > text_width(str(top), paper.font):
         lift = 0 if kind == "bar" else 5
         spoken = [above(paper, x, y - lift, value) for (x, y), value in zip(points, values, strict=True)]
     for (x, _), name in zip(points, labels, strict=True):
@@ -137,7 +138,7 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
 
 def above(paper: Paper, x: float, y: float, value: int) -> Run:
     """Writes a value over the top of its bar or over its point."""
-    words, font = str(value), paper.font._replace(size=15)
+    words, font = str(value), paper.font._replace(size=SPOKEN_SIZE)
     run = paper.write(x - text_width(words, font) / 2, max(y - font.height - 1, paper.y - 4), words, font)
     paper.keep([run])
     return run
@@ -162,23 +163,28 @@ def sideways(paper: Paper, rng: np.random.Generator, count: int) -> Chart:
     labels = category_labels(rng, count, paper.font, paper.width * 0.34)
     across = max(text_width(label, paper.font) for label in labels)
     x1, y1, x2, y2 = inner(paper, across, ticks=[top])
-    values = [int(v) for v in rng.integers(1, top + 1, count)]
+    values, written = [int(v) for v in rng.integers(1, top + 1, count)], paper.font._replace(size=SPOKEN_SIZE)
+    beside = text_width(str(top), written) + 5 if rng.random() < SPOKEN_SHARE else 0  # room for the values
+    x2 -= beside
     place, colour = (y2 - y1) / count, pick(rng, list(COLOURS))
     length = lambda value: x1 + (x2 - x1) * value / top
     skip = 1 if text_width(str(top), paper.font) * 1.6 < (x2 - x1) / steps else 2
     ticks = [step * i for i in range(0, steps + 1, skip)]
     for tick in ticks:
         paper.stroke((length(tick), y1), (length(tick), y2 + 3), colour=(205, 205, 205))
-    names, marks = [], []
+    names, marks, spoken = [], [], []
     for index, (label, value) in enumerate(zip(labels, values, strict=True)):
         y = y1 + place * (index + 0.5)
         names.append(paper.write(x1 - 6 - text_width(label, paper.font), y - paper.font.ascent * 0.62, label))
         paper.keep(names[-1:])
         box = paper.box(x1, y - place * 0.36, max(length(value), x1 + 2), y + place * 0.36, fill=COLOURS[colour])
         marks.append(Region("bar", tuple(map(float, box))))
+        if beside:
+            spoken.append(paper.write(max(length(value), x1 + 2) + 4, y - written.ascent * 0.62, str(value), written))
+            paper.keep(spoken[-1:])
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
     paper.keep([paper.write(length(tick) - text_width(str(tick), paper.font) / 2, y2 + 4, str(tick)) for tick in ticks])
-    return Chart("barh", title, names, values, marks, top, colour, [])
+    return Chart("barh", title, names, values, marks, top, colour, spoken)
 
 
 def percentages(rng: np.random.Generator, count: int) -> list[int]:

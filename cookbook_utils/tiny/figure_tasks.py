@@ -98,10 +98,9 @@ def chart_extreme(page: Page, rng) -> Turn | None:
         return None
     word = "highest" if most else "lowest"
     wording = ("Which label has the {} value?", "Which part of the chart has the {} value?")
-    answer = Answer().read(page.figure.names[values.index(ordered[0])])
-    return turn(
-        "chart_extreme", pick(rng, wording).format(word), answer, {"answer": answer.text}, mentions=[(word, page.figure.marks)]
-    )
+    best = values.index(ordered[0])
+    answer, mentions = Answer().read(page.figure.names[best]), [(word, [page.figure.marks[best]])]
+    return turn("chart_extreme", pick(rng, wording).format(word), answer, {"answer": answer.text}, mentions=mentions)
 
 
 def chart_facts(page: Page, rng) -> Turn | None:

@@ -18,7 +18,10 @@ from torch import Tensor, nn
 PATCH, MERGE = 16, 2
 TOKEN_PIXELS = PATCH * MERGE  # one visual token per 32 x 32 pixels
 ORDERS = 16  # places in the order of a picture's regions that the dense head tells apart
-READ_LAYER, WRITE_LAYER = 2, 3  # text layers whose first head is taught where to look, at a question's phrases and in an answer
+# Attention heads `(layer, head)` of the text model that are taught where to look. In an answer there are four, two of either
+# key-value head: one alone carries 48 numbers of what stands there, and a place that a phrase found is known a layer later.
+READ_HEADS = ((2, 0),)  # at the end of a question's phrase
+WRITE_HEADS = ((3, 0), (3, 2), (4, 1), (4, 3))  # at each token of an answer
 
 
 def tiny_config(tokenizer):
@@ -146,34 +149,37 @@ def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
     return F.rms_norm(x.float(), (x.shape[-1],), norm.weight, norm.variance_epsilon).to(x.dtype)
 
 
-def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The block's output and its first head's attention scores `(B, T, T)`, masked, before the softmax."""
+def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, watched: list[int]) -> tuple[Tensor, Tensor | None]:
+    """The block's output and the attention scores `(B, H, T, T)` of the H heads that are watched, masked, before the softmax."""
     b, t, c = x.shape
-    attn, mlp = layer.self_attn, layer.mlp
+    attn, mlp, scores = layer.self_attn, layer.mlp, None
     y = rms_norm(layer.input_layernorm, x)
     q = rms_norm(attn.q_norm, attn.q_proj(y).view(b, t, -1, attn.head_dim)).transpose(1, 2)  # (B, heads, T, D)
     k = rms_norm(attn.k_norm, attn.k_proj(y).view(b, t, -1, attn.head_dim)).transpose(1, 2)
     v = attn.v_proj(y).view(b, t, -1, attn.head_dim).transpose(1, 2)
     q, k = q * cos + rotate_half(q) * sin, k * cos + rotate_half(k) * sin
-    scores = (q[:, 0] * attn.head_dim**-0.5) @ k[:, 0].transpose(-1, -2) + mask[:, 0]
     k, v = (part.repeat_interleave(attn.num_key_value_groups, dim=1) for part in (k, v))
+    if watched:
+        scores = (q[:, watched] * attn.head_dim**-0.5) @ k[:, watched].transpose(-1, -2) + mask
     x = x + attn.o_proj(attention(q, k, v, mask).transpose(1, 2).reshape(b, t, -1))
     y = rms_norm(layer.post_attention_layernorm, x)
     return x + mlp.down_proj(F.silu(mlp.gate_proj(y)) * mlp.up_proj(y)), scores
 
 
 def text_layers(language: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, deep: list[Tensor]) -> tuple:
-    """Embeddings `(B, T, C)` to the last hidden states, and the scores `(B, T, T)` of the heads that learn where to look.
+    """Embeddings `(B, T, C)` to the last hidden states, and the scores `(B, H, T, T)` of `READ_HEADS` and of `WRITE_HEADS`.
 
-    `deep` holds DeepStack features spread over `(B, T, C)`. The scores are those of the first head of `READ_LAYER` and `WRITE_LAYER`.
+    `deep` holds DeepStack features spread over `(B, T, C)`.
     """
-    watched = []
+    read, write = [], []
     for index, layer in enumerate(language.layers):
-        x, scores = text_block(layer, x, cos, sin, mask)
-        watched += [scores] if index in (READ_LAYER, WRITE_LAYER) else []
+        groups = [[head for at, head in heads if at == index] for heads in (READ_HEADS, WRITE_HEADS)]
+        x, scores = text_block(layer, x, cos, sin, mask, [*groups[0], *groups[1]])
+        for found, group, part in zip((read, write), groups, (slice(len(groups[0])), slice(len(groups[0]), None)), strict=True):
+            found += [scores[:, part]] if group else []
         if index < len(deep):
             x = x + deep[index]
-    return rms_norm(language.norm, x), watched
+    return rms_norm(language.norm, x), (torch.cat(read, 1), torch.cat(write, 1))
 
 
 def text_inputs(language: nn.Module, ids: Tensor, positions: Tensor, visual_at: Tensor, tokens: Tensor, deep: list) -> tuple:

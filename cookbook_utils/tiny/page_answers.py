@@ -63,6 +63,11 @@ def anchor(page: Page, written: Line | Run) -> Region | Glyph:
     return written.glyphs[len(written.glyphs) // 2]
 
 
+def letters(page: Page, written: Line | Run) -> list[Region | Glyph]:
+    """What the words of a question stand for that say what is written: the line where the page is made of lines, or else all letters."""
+    return [written] if anchor(page, written) is written else whole(written).glyphs
+
+
 def boxes_and_texts(page: Page, found: list[Line | Run]) -> tuple[Answer, list[dict]]:
     """The fenced list of `bbox_2d` and `text_content` of texts, without its end, and the items."""
     answer, items = Answer(), []

@@ -142,11 +142,11 @@ NUMBER = (" Answer with the page number, or none.", " Answer with the page numbe
 NUMBER_ZH = "请回答页码，没有则回答none。"
 
 
-def to_page(task: str, rng, document: Document, prompt: str, phrase: str, index: int | None, region=None) -> Turn:
+def to_page(task: str, rng, document: Document, prompt: str, phrase: str, index: int | None, regions=()) -> Turn:
     """A question that is answered with the number of a page, or "none" where `index` is None."""
     answer = Answer().say("none") if index is None else Answer().read(document.numbers[index])
     page = None if index is None else int(answer.text)
-    mentions = [(phrase, [] if region is None else [region])]
+    mentions = [(phrase, list(regions))]
     return turn(
         task,
         prompt + (NUMBER_ZH if prompt.endswith("？") else pick(rng, NUMBER)),
@@ -163,7 +163,7 @@ def page_of_heading(document: Document, rng) -> Turn | None:
         return None
     wording = ('On which page is the section "{}"?', 'Which page has the heading "{}"?', '标题"{}"在第几页？')
     prompt = pick(rng, wording).format(run.text)
-    return to_page("page_of_heading", rng, document, prompt, f'"{run.text}"', index, document.pages[index].blocks[0])
+    return to_page("page_of_heading", rng, document, prompt, f'"{run.text}"', index, document.pages[index].blocks[:1])
 
 
 def page_of_text(document: Document, rng) -> Turn | None:
@@ -174,7 +174,7 @@ def page_of_text(document: Document, rng) -> Turn | None:
     if len(run.text) < 3 or document.text().count(run.text.lower()) > 1:
         return None
     wording = ('On which page does "{}" appear?', 'Which page contains the text "{}"?', '"{}"出现在第几页？')
-    return to_page("page_of_text", rng, document, pick(rng, wording).format(run.text), f'"{run.text}"', index, run.glyphs[0])
+    return to_page("page_of_text", rng, document, pick(rng, wording).format(run.text), f'"{run.text}"', index, run.glyphs)
 
 
 def page_of_part(document: Document, rng) -> Turn | None:
@@ -189,8 +189,8 @@ def page_of_part(document: Document, rng) -> Turn | None:
         return None
     phrase = f"a picture of {name}" if named else "a table" if kind == "table" else "a picture"
     prompt = pick(rng, ("Which page has {}?", "On which page is there {}?", "Which page shows {}?")).format(phrase)
-    index, part = found[0] if found else (None, None)
-    return to_page("page_of_part", rng, document, prompt, phrase, index, part)
+    index = found[0][0] if found else None
+    return to_page("page_of_part", rng, document, prompt, phrase, index, [part for _, part in found])
 
 
 def page_of_absent(document: Document, rng) -> Turn | None:

@@ -24,6 +24,7 @@ from .page_answers import (
     boxes_and_texts,
     grid_box,
     joined,
+    letters,
     page_html,
     page_markdown,
     turn,
@@ -156,7 +157,7 @@ def find_text(page: Page, rng) -> Turn | None:
     if not found:
         return None
     answer, items = boxes_and_texts(page, [found])
-    mentions = [(f'"{found.text}"', [anchor(page, found)])]
+    mentions = [(f'"{found.text}"', letters(page, found))]
     return turn("find_text", pick(rng, FIND).format(found.text), answer, {"items": items}, mentions=mentions, tail=LIST_END)
 
 
@@ -175,7 +176,7 @@ def has_text(page: Page, rng) -> Turn | None:
     if not found or page.kind == "chart":
         return None
     text, answer = (found.text if here else found), "Yes" if here else "No"
-    mentions = [(f'"{text}"', [anchor(page, found)] if here else [])]
+    mentions = [(f'"{text}"', letters(page, found) if here else [])]
     return Turn("has_text", pick(rng, PRESENT).format(text), answer, {"answer": answer}, mentions)
 
 
@@ -292,7 +293,7 @@ def extreme_item(page: Page, rng) -> Turn | None:
     wording = ("Where does the {last} train go?", "Where does the {first} train go?") if trains else (
         "Which item is the most {expensive}?", "Which item is the {cheapest}?")  # fmt: skip
     prompt, phrase = marked(wording[0 if most else 1])
-    mentions = [(phrase, [value.glyphs[0] for _, value in page.items])]
+    mentions = [(phrase, [ordered[0][1].glyphs[0]])]
     return turn("extreme_item", prompt, Answer().read(ordered[0][0]), {"answer": ordered[0][0].text}, mentions=mentions)
 
 

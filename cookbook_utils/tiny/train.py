@@ -39,6 +39,7 @@ from .tokenizer import build_processor, train_tokenizer
 HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
 OWN_FIGURES = ("text", "thing_right", "letters_right", "token_letters_right", "centre_right")  # logged for each family
 HELD_OUT_FIGURES = ("text", "text_right")
+RARE = 0.1  # share of the steps below which a family runs uncompiled: a shape takes one to two minutes to compile
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
 DIGIT_WEIGHTS = (1.0, 0.7, 0.1)  # hundreds, tens, ones in the dense loss
 DECIMAL_WEIGHTS = (1.0, 1.0, 1.0, 0.2)  # sign, ones, tenths, hundredths
@@ -75,7 +76,8 @@ class Trainer:
         fast = (lambda f: f) if args.eager else (lambda f: torch.compile(f, dynamic=False))
         torch._dynamo.config.cache_size_limit = 64
         self.vision, self.text = fast(vision_forward), fast(text_layers)
-        self.compiled = {name: {grid_of(size) for size in list(FAMILIES[name].sizes)[: args.compiled]} for name in self.mix.weights}
+        often = {name for name, weight in self.mix.weights.items() if weight >= RARE * sum(self.mix.weights.values())}
+        self.compiled = {name: {grid_of(size) for size in list(FAMILIES[name].sizes)[: args.compiled]} for name in often}
 
     def forward(self, batch: data.Batch, with_text: bool) -> dict[str, torch.Tensor]:
         visual = self.model.model.visual
@@ -83,7 +85,7 @@ class Trainer:
             self.tables[batch.grid] = vision_tables(visual, (batch.grid[0] * MERGE, batch.grid[1] * MERGE))
         pixels = batch.pixels.to(self.device).permute(0, 1, 4, 2, 3).contiguous().float() / 127.5 - 1
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            vision = self.vision if batch.grid in self.compiled[batch.family] else vision_forward
+            vision = self.vision if batch.grid in self.compiled.get(batch.family, ()) else vision_forward
             patches, tokens, deep = vision(visual, pixels, self.tables[batch.grid])
             losses = self.dense_losses(batch.targets, patches, tokens)
             if with_text:
@@ -150,7 +152,8 @@ class Trainer:
         image = (ids == config.image_token_id) | (ids == config.video_token_id)
         x, cos, sin, spread = text_inputs(language, ids, batch.positions.to(self.device), image, tokens, deep)
         mask = causal_mask(batch.segments.to(self.device), x.dtype)
-        hidden, watched = self.text(language, x, cos, sin, mask, spread)
+        text = self.text if batch.family in self.compiled else text_layers
+        hidden, watched = text(language, x, cos, sin, mask, spread)
         looks = [look_loss(scores.float(), looks) for scores, looks in zip(watched, (batch.read, batch.write), strict=True)]
         weights = batch.weights.to(self.device)[:, 1:]
         chosen = weights > 0
@@ -247,11 +250,11 @@ def decimal_digits(values: torch.Tensor) -> torch.Tensor:
 
 
 def look_loss(scores: torch.Tensor, looks: data.Looks) -> torch.Tensor:
-    """Mean divergence, in nats, of a head's attention from where it ought to look; `scores` `(B, T, T)` before the softmax."""
+    """Mean divergence, in nats, of heads' attention from where it ought to look; `scores` `(B, H, T, T)` before the softmax."""
     row, at, key = looks.index.to(scores.device).unbind(-1)
-    share = looks.share.to(scores.device)
-    got = scores[row, at].gather(-1, key[:, None])[:, 0] - scores.logsumexp(-1)[row, at]
-    return (share * (share.log() - got)).sum() / share.sum().clamp(min=1)
+    share = looks.share.to(scores.device)[:, None]
+    got = scores[row, :, at, key] - scores.logsumexp(-1)[row, :, at]  # (P, H)
+    return (share * (share.log() - got)).mean(1).sum() / share.sum().clamp(min=1)
 
 
 def start_from(init: str | None):
@@ -399,13 +402,13 @@ def main() -> None:
     parser.add_argument("--level", type=float, default=1.0, help="the curriculum: 0 the easiest samples, 1 the whole world")
     parser.add_argument("--rise-minutes", type=float, default=0.0, help="how long the level rises from 0 to --level")
     parser.add_argument("--sizes", type=int, help="picture sizes a family, the commonest first")
-    parser.add_argument("--compiled", type=int, help="sizes a family that are compiled (default: all); the rarer ones run uncompiled")
+    parser.add_argument("--compiled", type=int, help="sizes a family that are compiled (default: all); the rarer ones run uncompiled, as rare families do")
     parser.add_argument("--workers", type=int, default=1, help="processes that render batches")
     parser.add_argument("--reuse", type=float, default=1, help="how often a sample is trained on, where rendering is slower than the model")
     parser.add_argument("--join", type=int, default=8, help="batches drawn for one step, with --reuse")
     parser.add_argument("--text-weight", type=float, default=1.0)
     parser.add_argument("--dense-weight", type=float, default=0.3, help="weight of the dense loss beside the text loss")
-    parser.add_argument("--look-weight", type=float, default=0.3, help="weight of the loss on where two attention heads look")
+    parser.add_argument("--look-weight", type=float, default=0.3, help="weight of the loss on where attention heads look")
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--save-minutes", type=float, default=5)
     parser.add_argument("--eager", action="store_true", help="do not compile (where no C++ compiler is at hand)")

@@ -117,6 +117,19 @@ def page_of(kind, seed, size=SIZE):
     return pages.render(np.random.default_rng([32, seed]), size, kind=kind)
 
 
+def test_a_horizontal_bar_has_its_value_behind_its_end_or_nowhere():
+    written = []
+    for seed in range(20):
+        chart = press(lambda paper, rng: charts.sideways(paper, rng, 4), seed).figure
+        written.append(bool(chart.spoken))
+        if chart.spoken:
+            assert [int(run.text) for run in chart.spoken] == chart.values
+            for run, mark in zip(chart.spoken, chart.marks, strict=True):
+                assert mark.box_xyxy[2] < run.box_xyxy[0] and run.box_xyxy[2] <= SIZE[0]
+                assert mark.box_xyxy[1] <= middle(run, 1) <= mark.box_xyxy[3]
+    assert 5 < sum(written) < 18
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_table_and_code_in_answers_are_the_charts_own(seed):
     page, rng = page_of("chart", seed), np.random.default_rng(seed)
@@ -139,7 +152,8 @@ def test_questions_about_charts_are_answered_right():
         if turn:
             extremes += 1
             best = max if "highest" in turn.prompt else min
-            assert turn.answer == chart.labels[chart.values.index(best(chart.values))]
+            right = chart.values.index(best(chart.values))
+            assert turn.answer == chart.labels[right] and turn.mentions == [(turn.mentions[0][0], [chart.marks[right]])]
     assert extremes > 10
 
 

@@ -8,7 +8,17 @@ from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.tiny import data, dense, families, scenes, solids, turns
-from cookbook_utils.tiny.model import DenseHead, causal_mask, new_model, text_inputs, text_layers, vision_forward, vision_tables
+from cookbook_utils.tiny.model import (
+    READ_HEADS,
+    WRITE_HEADS,
+    DenseHead,
+    causal_mask,
+    new_model,
+    text_inputs,
+    text_layers,
+    vision_forward,
+    vision_tables,
+)  # fmt: skip
 from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.samples import Glyph, Sample
 
@@ -44,6 +54,27 @@ def test_a_packed_row_gives_the_same_hidden_states_as_the_librarys_forward(parts
         kinds = (alone == model.config.image_token_id).int()
         theirs = model.model(input_ids=alone, mm_token_type_ids=kinds, **inputs).last_hidden_state[0]
         torch.testing.assert_close(ours[keep], theirs, atol=2e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_the_watched_heads_are_the_librarys(parts):
+    processor, model = parts
+    sample, packer, grid = packed(processor)
+    row = packer.row(sample, np.random.default_rng(5), grid, 288)
+    keep = np.flatnonzero(row["segments"] <= 1)
+    ids, segments, positions = (torch.from_numpy(row[key][..., keep])[None] for key in ("ids", "segments", "positions"))
+    language = model.model.language_model
+    tokens = language.embed_tokens(ids)  # as if nothing were a picture
+    x, cos, sin, _ = text_inputs(language, ids, positions.transpose(0, 1), torch.zeros_like(ids, dtype=bool), tokens[:, :0], [])
+    _, watched = text_layers(language, x, cos, sin, causal_mask(segments, x.dtype), [])
+    before = language.config._attn_implementation
+    language.config._attn_implementation = "eager"
+    theirs = language(inputs_embeds=tokens, position_ids=positions.transpose(0, 1), output_attentions=True).attentions
+    language.config._attn_implementation = before
+    for heads, scores in zip((READ_HEADS, WRITE_HEADS), watched, strict=True):
+        assert scores.shape[1] == len(heads)
+        for (layer, head), ours in zip(heads, scores[0].softmax(-1), strict=True):
+            torch.testing.assert_close(ours, theirs[layer][0, head], atol=2e-5, rtol=1e-3)
 
 
 def test_a_packed_question_is_what_the_chat_template_writes(parts):

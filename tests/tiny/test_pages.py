@@ -18,7 +18,7 @@ from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.page_paper import Paper, new_paper, photograph, turned
 from cookbook_utils.tiny.page_words import CHINESE
 from cookbook_utils.tiny.samples import Glyph
-from cookbook_utils.tiny.typesetting import Font, chinese_face, letter
+from cookbook_utils.tiny.typesetting import Font, Line, chinese_face, letter
 
 KINDS = [*pages.KINDS_OF_PAGES, *pages.OTHER_PAGES]
 LONG = {"read_all", "spot_lines", "spot_words", "html", "markdown", "layout", "list_items", "wire_html"}
@@ -263,6 +263,16 @@ def test_spotted_text_lies_on_its_line(task):
             assert any(overlap), item
 
 
+def test_a_text_that_is_asked_for_stands_for_its_line_or_for_its_letters():
+    kinds = set()
+    for page, turn in turns_of(page_tasks.find_text):
+        (phrase, found), *_ = turn.mentions
+        kinds.add(type(found[0]))
+        texts = [found[0].text] if isinstance(found[0], Line) else ["".join(glyph.character for glyph in found)]
+        assert texts == [phrase.strip('"') if isinstance(found[0], Line) else phrase.strip('"').replace(" ", "")]
+    assert kinds == {Line, Glyph}
+
+
 def test_an_absent_text_is_absent_and_answered_with_an_empty_list():
     for page, turn in turns_of(page_tasks.find_absent):
         (phrase, found), *_ = turn.mentions
@@ -301,6 +311,8 @@ def test_items_are_told_right(task):
         elif task is page_tasks.extreme_item:
             order = [v for _, v in sorted((v if ":" in v else v.zfill(9), n) for n, v in items)]
             assert turn.answer == order[-1 if re.search("most|last", turn.prompt) else 0]
+            value = next(value for name, value in page.items if name.text == turn.answer)
+            assert turn.mentions[0][1] == value.glyphs[:1]
         else:
             assert any(turn.answer in item and (set(item) - {turn.answer}).pop() in turn.prompt for item in items)
 

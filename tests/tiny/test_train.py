@@ -155,8 +155,9 @@ def test_an_unknown_family_is_named():
 
 def test_looking_at_the_right_place_costs_nothing_and_elsewhere_much():
     looks = data.Looks(torch.tensor([[0, 1, 0], [0, 2, 0], [0, 2, 1]]), torch.tensor([1.0, 0.5, 0.5]))
-    right = torch.tensor([[[0.0, -99, -99], [0, -99, -99], [0, 0, -99]]])
+    right = torch.tensor([[[[0.0, -99, -99], [0, -99, -99], [0, 0, -99]]]])  # of one row and one head
     assert train.look_loss(right, looks) < 1e-6 and train.look_loss(right.flip(-1), looks) > 40
+    assert train.look_loss(torch.cat([right, right.flip(-1)], 1), looks) == pytest.approx(train.look_loss(right.flip(-1), looks) / 2)
 
 
 @pytest.mark.parametrize(("answer", "less", "reason"), [
