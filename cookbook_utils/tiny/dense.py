@@ -37,6 +37,7 @@ class Targets:
     centres: torch.Tensor  # (R, M), 1 where the token stands for a whole region
     glyphs: torch.Tensor | None  # (R, N, 2) character in the left and in the right half of the patch
     space: torch.Tensor | None = None  # (R, M, 9) the region's 3D box in metres and half-turns, NaN where there is none
+    number: torch.Tensor | None = None  # (R, 2) tens and ones of the number that is printed on the page
 
 
 @lru_cache(maxsize=64)
@@ -138,4 +139,5 @@ def targets_of(samples: list[Sample]) -> Targets:
     stacked = [torch.from_numpy(np.stack(part)) for part in zip(*regions, strict=True)]
     written = torch.from_numpy(np.stack([glyph_targets(g, size) for g in glyphs])) if any(glyphs) else None
     space = torch.from_numpy(np.stack(spaces))
-    return Targets(*stacked, written, None if space.isnan().all() else space)
+    numbers = [divmod(number, 10) for sample in samples for number in sample.numbers or ()]
+    return Targets(*stacked, written, None if space.isnan().all() else space, torch.tensor(numbers) if numbers else None)

@@ -210,6 +210,7 @@ class DenseHead(nn.Module):
     numbers, 0-1 `(B, M, 4)`, the logit `(B, M)` that the token stands for a whole region (nearest
     to its centre), and the region's place in the picture's order `(B, M, 16)`. `characters(patches)`: what is written in the halves of each patch `(B, N, 2, L)`;
     `characters_of_tokens(tokens)`: the same, told from the visual token that has the patch.
+    `number(tokens)`: tens and ones of the number of the page that a token belongs to `(B, M, 2, 10)`.
     `space(tokens)`: the region's 3D box as plain numbers `(B, M, 9)` and as sign, ones, tenths and hundredths `(B, M, 9, 4, 10)`.
     """
 
@@ -222,6 +223,7 @@ class DenseHead(nn.Module):
         self.centre = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 1))
         self.order = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, ORDERS))
         self.metres = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 9 + 360))
+        self.pages = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 20))
         self.letters = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, 2 * letters))
         self.token_letters = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, MERGE**2 * 2 * letters))
 
@@ -235,6 +237,9 @@ class DenseHead(nn.Module):
     def characters_of_tokens(self, tokens: Tensor) -> Tensor:
         said = self.token_letters(tokens).unflatten(-1, (MERGE**2, 2, -1))  # (B, M, 4, 2, L)
         return said.flatten(1, 2)
+
+    def number(self, tokens: Tensor) -> Tensor:
+        return self.pages(tokens).unflatten(-1, (2, 10))
 
     def space(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         numbers, digits = self.metres(tokens).split((9, 360), -1)

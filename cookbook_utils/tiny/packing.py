@@ -102,8 +102,8 @@ class Packer:
             asked, spans = self.spans(("\n<|im_start|>user\n" if index else "") + turn.prompt + ASSISTANT)
             answer, starts = self.spans(turn.answer + "<|im_end|>")
             read += [(len(ids) + at, [None, *regions]) for at, regions in mentioned(turn, spans)]
-            if turn.chosen:  # the answer's letter looks at the end of its option, which has seen both letter and text
-                looks = [(0, [len(ids) + ends_at(turn, turn.chosen, spans)])]
+            if turn.chosen:  # an option's end has seen both its letter and its text, a phrase's end what it stands for
+                looks = [(at, [len(ids) + ends_at(turn, turn.chosen, spans)]) for at in range(len(answer) - 1)]
             else:
                 looks = spoken(turn, starts)
             write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in looks]

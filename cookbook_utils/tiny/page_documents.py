@@ -144,16 +144,11 @@ NUMBER_ZH = "请回答页码，没有则回答none。"
 
 def to_page(task: str, rng, document: Document, prompt: str, phrase: str, index: int | None, regions=()) -> Turn:
     """A question that is answered with the number of a page, or "none" where `index` is None."""
-    answer = Answer().say("none") if index is None else Answer().read(document.numbers[index])
-    page = None if index is None else int(answer.text)
-    mentions = [(phrase, list(regions))]
-    return turn(
-        task,
-        prompt + (NUMBER_ZH if prompt.endswith("？") else pick(rng, NUMBER)),
-        answer,
-        {"page": page, "answer": answer.text},
-        mentions=mentions,
-    )
+    page, answer = None, "none"
+    if index is not None:
+        page, answer = int(document.numbers[index].text), document.numbers[index].text
+    asked = prompt + (NUMBER_ZH if prompt.endswith("？") else pick(rng, NUMBER))
+    return Turn(task, asked, answer, {"page": page, "answer": answer}, [(phrase, list(regions))], chosen=phrase)
 
 
 def page_of_heading(document: Document, rng) -> Turn | None:
@@ -276,7 +271,8 @@ def sample_of(document: Document, turns: list[Turn]) -> Sample:
     """The pictures of a document with questions about it."""
     regions = [region for page in document.pages for region in page.regions]
     return Sample(
-        [page.image for page in document.pages], turns, regions, [glyph for page in document.pages for glyph in page.glyphs]
+        [page.image for page in document.pages], turns, regions, [glyph for page in document.pages for glyph in page.glyphs],
+        numbers=[int(number.text) for number in document.numbers],
     )
 
 

@@ -50,7 +50,7 @@ class Sample:
     """Pictures with independent questions about them.
 
     `pictures`: one picture, the pages of a document, or the frames of a clip. `seconds`: the time of each frame of a
-    clip, None otherwise. `system` stands in the system turn and `tools` are declared there. `between`: of a conversation
+    clip, None otherwise. `numbers`: the printed page number of each picture of a document. `system` stands in the system turn and `tools` are declared there. `between`: of a conversation
     whose pictures do not follow each other at once, what the chat template writes after picture i (and its `<|vision_end|>`)
     and before the next one (and its `<|vision_start|>`); a turn's prompt is what follows the last.
     """
@@ -60,6 +60,7 @@ class Sample:
     regions: list[Region] = field(default_factory=list)
     glyphs: list[Glyph] = field(default_factory=list)
     seconds: list[float] | None = None
+    numbers: list[int] | None = None
     system: str = ""
     tools: list[dict] = field(default_factory=list)
     between: list[str] = field(default_factory=list)

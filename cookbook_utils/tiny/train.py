@@ -37,7 +37,7 @@ from .scenes import HELD_OUT
 from .tokenizer import build_processor, train_tokenizer
 
 HEAD = "dense_head.pt"  # beside the checkpoint, for the next training only; not a .safetensors, which servers would load
-OWN_FIGURES = ("text", "thing_right", "letters_right", "token_letters_right", "centre_right")  # logged for each family
+OWN_FIGURES = ("text", "thing_right", "letters_right", "token_letters_right", "centre_right", "number_right")  # logged for each family
 HELD_OUT_FIGURES = ("text", "text_right")
 RARE = 0.1  # share of the steps below which a family runs uncompiled: a shape takes one to two minutes to compile
 NUMBERS = ("step", "samples", "seconds", "best")  # a trainer's counters, kept in last.pt
@@ -116,6 +116,8 @@ class Trainer:
         }
         if targets.glyphs is not None:
             losses.update(self.letter_losses(targets.glyphs.to(self.device), patches, tokens))
+        if targets.number is not None:
+            losses.update(self.number_losses(targets.number.to(self.device), tokens))
         if targets.space is not None:
             losses.update(self.space_losses(targets.space.to(self.device), tokens))
         return losses
@@ -134,6 +136,14 @@ class Trainer:
             "metres": (each.mean(0) * torch.tensor(DECIMAL_WEIGHTS, device=self.device)).sum(),
             "centre_right": (off < 0.1).float().mean(),
         }
+
+    def number_losses(self, truth: torch.Tensor, tokens) -> dict[str, torch.Tensor]:
+        """The number of its page, which each token is to know: what was found on a page then names the page."""
+        said = self.head.number(tokens).float()  # (R, M, 2, 10)
+        wanted = truth[:, None].expand(said.shape[:-1])
+        with torch.no_grad():
+            right = (said.argmax(-1) == wanted).all(-1).float().mean()
+        return {"number": F.cross_entropy(said.flatten(0, 2), wanted.flatten()), "number_right": right}
 
     def letter_losses(self, written: torch.Tensor, patches, tokens) -> dict[str, torch.Tensor]:
         """Told from patches and from tokens; characters count as much as all of the empty patches together."""
@@ -169,6 +179,7 @@ class Trainer:
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
         total = total + 0.5 * losses["order"] + losses.get("letters", 0.0) + losses.get("token_letters", 0.0)
+        total = total + losses.get("number", 0.0)
         total = total + losses.get("space", 0.0) * 2 + losses.get("metres", 0.0) * 0.5
         if with_text:
             looking = (losses["read"] + losses["write"]) * self.args.look_weight

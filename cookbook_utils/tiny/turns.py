@@ -25,7 +25,8 @@ class Turn:
     `mentions`: phrases of the prompt with the regions that they stand for, none for an absent thing.
     `shown`: `(start, region)` in the order of the answer's characters; from `start` on the answer
     speaks of that region, or of `NOWHERE`.
-    `chosen`: of a question with options the right one, as the prompt writes it.
+    `chosen`: the part of the prompt that the whole answer looks at instead, as the prompt writes it: of a question with options the
+    right one, of a question for a page what is looked for.
     """
 
     task: str

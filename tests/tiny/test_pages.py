@@ -12,7 +12,7 @@ from transformers import AutoProcessor
 from cookbook_utils.coordinates import iou, to_grid
 from cookbook_utils.models import TINY_FOLDER
 from cookbook_utils.parsing import extract_code, parse_boxes, parse_json
-from cookbook_utils.tiny import page_documents, page_tasks, pages
+from cookbook_utils.tiny import dense, page_documents, page_tasks, pages
 from cookbook_utils.tiny.families import FAMILIES
 from cookbook_utils.tiny.packing import Packer
 from cookbook_utils.tiny.page_paper import Paper, new_paper, photograph, turned
@@ -375,6 +375,20 @@ def test_a_document_has_its_pages_and_answers_name_them(pages_):
     check_supervision(sample)
     assert len(sample.pictures) == pages_ and {glyph.page for glyph in sample.glyphs} == set(range(pages_))
     assert {region.page for region in sample.regions} == set(range(pages_))
+    assert dense.targets_of([sample]).number.tolist() == [[number // 10, number % 10] for number in range(1, pages_ + 1)]
+
+
+def test_the_number_of_a_page_is_looked_up_where_the_question_names_what_it_looks_for():
+    packer = Packer(AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_pages")).tokenizer)
+    document = page_documents.render_document(np.random.default_rng(3), 3, first=11)
+    turn = page_documents.ask(document, np.random.default_rng(3), page_documents.page_of_heading)
+    row = packer.row(page_documents.sample_of(document, [turn]), np.random.default_rng(0), (8, 8), 448)
+    heading = turn.mentions[0][0]
+    read = [packer.tokenizer.decode(row["ids"][at + 1]) for at, _, _ in row["write"]]
+    assert len(read) == 2 and "".join(read) == turn.answer  # one token a digit
+    for _, key, share in row["write"]:
+        assert share == 1 and packer.tokenizer.decode(row["ids"][key - 40 : key + 1]).rstrip("?").endswith(heading)
+        assert {at for at, _, _ in row["read"]} == {key}
 
 
 def test_the_page_that_is_named_holds_what_was_asked_for():

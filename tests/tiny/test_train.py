@@ -63,7 +63,7 @@ def test_both_phases_lower_their_loss_on_a_batch_seen_again(start, tmp_path):
         assert losses[-1] < 0.8 * losses[0], figure
 
 
-@pytest.mark.parametrize("family", ["pages", "clips", "solids"])
+@pytest.mark.parametrize("family", ["pages", "clips", "solids", "documents"])
 def test_joined_batches_are_judged_as_each_of_them(start, tmp_path, family):
     trainer, rng = train.Trainer(arguments(tmp_path, start, mix=[f"{family}=1"])), np.random.default_rng(4)
     packer, size = Packer(trainer.processor.tokenizer), next(iter(FAMILIES[family].sizes))
@@ -76,7 +76,7 @@ def test_joined_batches_are_judged_as_each_of_them(start, tmp_path, family):
     for name, weights in sums.items():
         mean = sum(float(row[name]) * weight for row, weight in zip(one, weights, strict=True)) / sum(weights)
         assert float(both[name]) == pytest.approx(mean, rel=1e-3), name
-    assert ("space" in both) == (family == "solids")
+    assert ("space" in both, "number" in both) == (family == "solids", family == "documents")
 
 
 def test_samples_are_drawn_again_as_often_as_asked_for(start):
@@ -119,6 +119,11 @@ def test_a_rare_picture_size_runs_uncompiled(start, tmp_path, monkeypatch):
     for size, times in (((352, 224), 0), ((256, 288), 1)):
         batch = data.make_batch(Packer(trainer.processor.tokenizer), np.random.default_rng(0), 1, "pictures", size)
         assert trainer.forward(batch, with_text=False)["token"] > 0 and len(asked) == times, size
+
+
+def test_a_rare_family_runs_uncompiled(start, tmp_path):
+    trainer = train.Trainer(arguments(tmp_path, start, mix=["pictures=12", "walks=1", "solids=3"]))
+    assert set(trainer.compiled) == {"pictures", "solids"}
 
 
 @pytest.mark.parametrize("family", ["zoom", "zoom_once", "zoom_twice"])
