@@ -9,7 +9,7 @@ A family is a module with
 - `TASKS`: the functions `(world, rng) -> Turn | None` with their weights, as in `tasks.py`.
 
 A `Sample` carries its questions, what lies where, and every written character, so that the vision tower can
-be told per patch what is there and one attention head where an answer looks.
+be told per patch what is there and attention heads where an answer looks.
 """
 
 from __future__ import annotations

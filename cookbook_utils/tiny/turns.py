@@ -2,7 +2,7 @@
 
 Every family of the embedded model's world asks through `Turn`. `mentions` and `shown` are for the
 training alone: they say which regions a phrase of the question stands for, and which region the
-answer speaks of from a certain character on, so that one attention head can be taught to look there.
+answer speaks of from a certain character on, so that attention heads can be taught to look there.
 A region is anything with `box_xyxy` in pixels of its picture and, in a set of pictures, its `page`.
 """
 
