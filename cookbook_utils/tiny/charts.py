@@ -177,10 +177,11 @@ def sideways(paper: Paper, rng: np.random.Generator, count: int) -> Chart:
         y = y1 + place * (index + 0.5)
         names.append(paper.write(x1 - 6 - text_width(label, paper.font), y - paper.font.ascent * 0.62, label))
         paper.keep(names[-1:])
-        box = paper.box(x1, y - place * 0.36, max(length(value), x1 + 2), y + place * 0.36, fill=COLOURS[colour])
+        end = max(length(value), x1 + 2)
+        box = paper.box(x1, y - place * 0.36, end, y + place * 0.36, fill=COLOURS[colour])
         marks.append(Region("bar", tuple(map(float, box))))
         if beside:
-            spoken.append(paper.write(max(length(value), x1 + 2) + 4, y - written.ascent * 0.62, str(value), written))
+            spoken.append(paper.write(end + 4, y - written.ascent * 0.62, str(value), written))
             paper.keep(spoken[-1:])
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
     paper.keep([paper.write(length(tick) - text_width(str(tick), paper.font) / 2, y2 + 4, str(tick)) for tick in ticks])

@@ -171,15 +171,14 @@ def text_layers(language: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: 
 
     `deep` holds DeepStack features spread over `(B, T, C)`.
     """
-    read, write = [], []
+    watched = {}
     for index, layer in enumerate(language.layers):
-        groups = [[head for at, head in heads if at == index] for heads in (READ_HEADS, WRITE_HEADS)]
-        x, scores = text_block(layer, x, cos, sin, mask, [*groups[0], *groups[1]])
-        for found, group, part in zip((read, write), groups, (slice(len(groups[0])), slice(len(groups[0]), None)), strict=True):
-            found += [scores[:, part]] if group else []
+        heads = [head for at, head in (*READ_HEADS, *WRITE_HEADS) if at == index]
+        x, scores = text_block(layer, x, cos, sin, mask, heads)
+        watched.update({(index, head): scores[:, i] for i, head in enumerate(heads)})
         if index < len(deep):
             x = x + deep[index]
-    return rms_norm(language.norm, x), (torch.cat(read, 1), torch.cat(write, 1))
+    return rms_norm(language.norm, x), tuple(torch.stack([watched[at] for at in heads], 1) for heads in (READ_HEADS, WRITE_HEADS))
 
 
 def text_inputs(language: nn.Module, ids: Tensor, positions: Tensor, visual_at: Tensor, tokens: Tensor, deep: list) -> tuple:
