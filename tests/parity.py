@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINTS = {  # a server has one; these notebooks need another than the pictures'
     "3d_grounding": "tiny_rooms", "spatial_understanding": "tiny_rooms", "video_understanding": "tiny_clips",
     "think_with_images": "tiny_pages", "ocr": "tiny_pages", "document_parsing": "tiny_pages", "mmcode": "tiny_pages",
-    "long_document_understanding": "tiny_pages", "computer_use": "tiny_screens", "mobile_agent": "tiny_screens",
+    "long_document_understanding": "tiny_documents", "computer_use": "tiny_screens", "mobile_agent": "tiny_screens",
 }  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.]*\w)%?")
 HEAD = """# The same notebooks, in one process and on a server

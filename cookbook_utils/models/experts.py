@@ -2,8 +2,8 @@
 
 Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
 a network of one hidden layer over what the first checkpoint's vision tower makes of all pictures and frames of a conversation (mean and
-deviation of the visual tokens), how many of them are a video's, and whether tools are declared, those that act on a screen
-apart. It never sees the words.
+deviation of the visual tokens), how many of them are a video's, whether there are several pictures, and whether tools are declared,
+those that act on a screen apart. It never sees the words.
 `python -m cookbook_utils.tiny.gate` fits it; the reply comes out of `generate` of the checkpoint that it chose. A
 conversation without pictures is the first one's.
 Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
@@ -23,17 +23,18 @@ from .messages import Conversation
 from .reply import Reply
 from .stream import Piece
 
-GATE = "gate.json"  # beside the first checkpoint: folders beside it, layers [weight (H, 2 C + 3), bias (H,)], [weight (folders, H), bias (folders,)]
+GATE = "gate.json"  # beside the first checkpoint: folders beside it, layers [weight (H, 2 C + 4), bias (H,)], [weight (folders, H), bias (folders,)]
 SCREEN_TOOLS = ("computer_use", "mobile_use")
 
 
 def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | None:
-    """What a gate sees of a conversation, `(2 C + 3,)`; None without pictures.
+    """What a gate sees of a conversation, `(2 C + 4,)`; None without pictures.
 
-    Mean and standard deviation of its visual tokens, the share of them that are a video's, 1 where tools are declared, and 1
-    where one of them acts on a screen.
+    Mean and standard deviation of its visual tokens, the share of them that are a video's, 1 where there are several pictures,
+    1 where tools are declared, and 1 where one of them acts on a screen.
     """
-    if not [*conversation.parts("image"), *conversation.parts("video")]:
+    pictures = [*conversation.parts("image"), *conversation.parts("video")]
+    if not pictures:
         return None
     inputs, tokens = model._inputs([conversation]), []
     with torch.inference_mode():
@@ -43,12 +44,12 @@ def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | N
     of_videos = len(tokens[-1]) / sum(map(len, tokens)) if "pixel_values_videos" in inputs else 0.0
     tokens = torch.cat(tokens).float()  # (M, C)
     named = {tool.get("function", tool).get("name") for tool in conversation.tools}
-    told = [of_videos, float(bool(named)), float(not named.isdisjoint(SCREEN_TOOLS))]
+    told = [of_videos, float(len(pictures) > 1), float(bool(named)), float(not named.isdisjoint(SCREEN_TOOLS))]
     return np.array([*tokens.mean(0).tolist(), *tokens.std(0).tolist(), *told])
 
 
 def gate_scores(layers: list, features: np.ndarray) -> np.ndarray:
-    """A score for each checkpoint `(..., K)` of features `(..., 2 C + 3)`; the highest one answers."""
+    """A score for each checkpoint `(..., K)` of features `(..., 2 C + 4)`; the highest one answers."""
     (weight, bias), (weight_2, bias_2) = layers
     return np.maximum(features @ weight.T + bias, 0) @ weight_2.T + bias_2
 

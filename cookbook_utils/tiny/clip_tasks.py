@@ -86,9 +86,9 @@ def reading(clip: Clip, who: int, second: int, text: str, at: int) -> list[tuple
     return [(at + index, next(letters)) for index, character in enumerate(text) if character != " "]
 
 
-def said(task: str, prompt: str, answer: str, mentions=None, shown=None, chosen="", **expect) -> Turn:
+def said(task: str, prompt: str, answer: str, mentions=None, shown=None, **expect) -> Turn:
     """A turn answered with a word, a number, a time or a name."""
-    return Turn(task, prompt, answer, {"answer": answer, **expect}, mentions or [], shown or [], chosen)
+    return Turn(task, prompt, answer, {"answer": answer, **expect}, mentions or [], shown or [])
 
 
 def query(event: Event) -> str:
@@ -199,7 +199,7 @@ def order(clip: Clip, rng) -> Turn | None:
     options = {"A": f"A. {first.sentence}", "B": f"B. {second.sentence}"}
     prompt = f"Which happens {word}?\n{options['A']}\n{options['B']}\nAnswer with the letter."
     mentions = [(first.sentence, course(clip, first)), (second.sentence, course(clip, second))]
-    return said("order", prompt, right, mentions, chosen=options[right])
+    return said("order", prompt, right, mentions, shown=[(0, options[right])])
 
 
 def told(task: str, clip: Clip, prompt: str, event: Event, mentions=None) -> Turn:

@@ -86,6 +86,12 @@ def block_order(cells: np.ndarray) -> np.ndarray:
     return np.moveaxis(blocks, 2, 1).reshape(-1, *rest)
 
 
+def kind_of(region: Region) -> int:
+    """A region's class: its kind, or, of a picture on a page, the thing that it shows."""
+    name = getattr(region, "name", "") if region.kind == "image" else ""
+    return KINDS.get(name, KINDS[region.kind])
+
+
 def region_targets(regions: list[Region], size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """Kind per patch `(N,)` and token `(M,)`, digits `(M, 4, 3)`, order `(M,)` and centres `(M,)` of one picture."""
     tokens = size[0] * size[1] // (PATCH * MERGE) ** 2
@@ -94,7 +100,7 @@ def region_targets(regions: list[Region], size: tuple[int, int]) -> tuple[np.nda
         nothing = np.full(tokens * MERGE**2, NOTHING), np.full(tokens, NOTHING)
         return *nothing, np.full((tokens, 4, 3), IGNORE), np.full(tokens, IGNORE), centres
     boxes = np.array([region.box_xyxy for region in regions], float)
-    kinds = np.array([KINDS[region.kind] for region in regions] + [NOTHING])
+    kinds = np.array([kind_of(region) for region in regions] + [NOTHING])
     digits = np.concatenate([grid_digits(boxes, size), np.full((1, 4, 3), IGNORE)])
     patches = block_order(owners(boxes, size, PATCH))
     at_token = owners(boxes, size, PATCH * MERGE).reshape(-1)

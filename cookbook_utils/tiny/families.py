@@ -67,8 +67,8 @@ FAMILIES = {
     "clips": Family(clips.make, clips.SIZES, 512, clips.KINDS, clip_length),
     "documents": Family(partial(page_documents.make, system_fonts=True), page_documents.SIZES, 448, page_tasks.KINDS),
     "long_documents": Family(
-        partial(page_documents.make, pages_of=page_documents.LONG_PAGES_OF, questions=12, system_fonts=True),
-        page_documents.LONG_SIZES, 1088, page_tasks.KINDS,
+        partial(page_documents.make, pages_of=page_documents.LONG_PAGES_OF, questions=14, system_fonts=True),
+        page_documents.LONG_SIZES, 1216, page_tasks.KINDS,
     ),
     "zoom": Family(zoom.make, zoom.SIZES, 384, zoom.KINDS),
     "zoom_once": Family(zoom.make_zoomed, zoom.SIZES, 288, zoom.KINDS),

@@ -51,9 +51,18 @@ def facts(cases: list[Case]) -> dict[str, float]:
     }
 
 
+def each(cases: list[Case]) -> dict[str, float]:
+    """Of several answers in one: the share of right ones, none where their number is another."""
+    right = []
+    for case in cases:
+        told, truth = case.reply.strip().split(", "), case.turn.expect["answers"]
+        right += [len(told) == len(truth) and told[index] == answer for index, answer in enumerate(truth)]
+    return {"exact": exact(cases), "each": mean(right)}
+
+
 SCORES = {
     "page_of_heading": parts, "page_of_text": parts, "page_of_part": parts, "page_of_absent": said, "fact_of_section": facts,
-    "fact_on_page": said,
+    "fact_on_page": said, "pages_of_several": each,
 }  # fmt: skip
 MEASURE = Measure(questions, SCORES, (
     Target("page found in a 12-page document", 0.90, FINDING, found),

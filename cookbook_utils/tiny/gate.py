@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import io
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -38,11 +39,11 @@ from .solid_actions import FRAME_S, make_walk
 from .turns import pick
 
 FIT, MEASURED = 160, 60  # rooms
-OFTEN, SELDOM = 5, 4  # pictures to one index, since they vary most; pages to one document, and MiniWoB++ pages to one phone
+OFTEN, SELDOM = 5, 4  # pictures to one index, since they vary most; several of them at once, or a phone instead of MiniWoB++, to one index in four
 SCREENS = 3  # of one episode at most
 HIDDEN, ROUNDS, DECAY = 64, 60, 0.1
 BLUR, DROPPED = 0.3, 0.3  # noise on the standardised features, share of hidden units left out: against learning by heart
-TOLD = 4  # weight of the last three features, which are certain
+TOLD = 4  # weight of the last four features, which are certain
 
 
 def plain(rng: np.random.Generator) -> Image.Image:
@@ -91,13 +92,20 @@ def pictured(rng: np.random.Generator) -> Image.Image:
 
 def of_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
     budgets = [None] * (OFTEN - 2) + rng.integers(2**12, 2**16, 2).tolist()  # small ones, too
-    return [*(conversation(pictured(rng), max_pixels=budget) for budget in budgets), conversation(plain(rng)), conversation(plain(rng))]
+    made = [conversation(pictured(rng), max_pixels=budget) for budget in budgets]
+    return [*made, conversation(plain(rng)), conversation(plain(rng)), *several(rng, index, pictured)]
+
+
+def several(rng: np.random.Generator, index: int, make: Callable) -> list[Conversation]:
+    """Two to five pictures in one conversation, now and then: they are not all documents."""
+    return [] if index % SELDOM else [conversation([make(rng) for _ in range(int(rng.integers(2, 6)))])]
 
 
 def of_rooms(rng: np.random.Generator, index: int) -> list[Conversation]:
     sizes = list(solids.SIZES)
     made = [conversation(solids.render(rng, sizes[index % len(sizes)], scale=scale).image) for scale in (1, 2, 2)]
-    return [*made, conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)]
+    walk = conversation(video=make_walk(rng).pictures, fps=1 / FRAME_S)
+    return [*made, walk, *several(rng, index, lambda rng: solids.render(rng, pick(rng, sizes)).image)]
 
 
 def of_large_pictures(rng: np.random.Generator, index: int) -> list[Conversation]:
@@ -117,19 +125,25 @@ def jpeg(image: Image.Image) -> Image.Image:
 
 
 def of_pages(rng: np.random.Generator, index: int) -> list[Conversation]:
-    """Pages of every size and kind, as they are and twice as large; charts and wireframes, as files have them; short documents."""
+    """Pages of every size and kind, as they are and twice as large; charts and wireframes, as files have them."""
     sizes = list(page_tasks.SIZES)
     made = [conversation(pages.render(rng, sizes[int(rng.integers(len(sizes)))], scale=scale, system_fonts=True).image) for scale in (1, 2)]
     sparse = pages.render(rng, pick(rng, ((352, 256), (256, 352))), kind=("chart", "wireframe")[index % 2], scale=2, system_fonts=True)
-    made.append(conversation(jpeg(sparse.image)))
-    if index % SELDOM:
-        return made
-    document = page_documents.render_document(rng, int(rng.integers(2, 5)), scale=1 + index // SELDOM % 2)
-    return [*made, conversation([page.image for page in document.pages])]
+    return [*made, conversation(jpeg(sparse.image))]
 
 
 def of_what_is_read(rng: np.random.Generator, index: int) -> list[Conversation]:
     return [*of_pages(rng, index), *of_large_pictures(rng, index)]
+
+
+def of_documents(rng: np.random.Generator, index: int) -> list[Conversation]:
+    """A short document and a long one, as they are or twice as large."""
+    made = []
+    for shortest, longest in ((2, 4), (5, 20)):
+        size, count = pick(rng, list(page_documents.SIZES)), int(rng.integers(shortest, longest + 1))
+        document = page_documents.render_document(rng, count, size=size, scale=1 + index % 2, system_fonts=True)
+        made.append(conversation([page.image for page in document.pages]))
+    return made
 
 
 def of_clips(rng: np.random.Generator, index: int) -> list[Conversation]:
@@ -168,6 +182,7 @@ def of_screens(rng: np.random.Generator, index: int) -> list[Conversation]:
 # What each checkpoint was trained on, by its folder.
 KNOWN = {
     "tiny": of_pictures, "tiny_rooms": of_rooms, "tiny_pages": of_what_is_read, "tiny_clips": of_clips, "tiny_screens": of_screens,
+    "tiny_documents": of_documents,
 }  # fmt: skip
 FOLDERS = tuple(KNOWN)  # a class each
 
@@ -184,7 +199,7 @@ def fit(features: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.nd
     Beforehand each checkpoint is as likely as another, however many samples it has.
     """
     mean, scale = features.mean(0), features.std(0) + 1e-6
-    scale[-3:] /= TOLD
+    scale[-4:] /= TOLD
     x, wanted = torch.from_numpy((features - mean) / scale).float(), torch.from_numpy(truth)
     often = torch.from_numpy(np.bincount(truth, minlength=len(FOLDERS)) / len(truth)).float()
     with torch.random.fork_rng(devices=[]):

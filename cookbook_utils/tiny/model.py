@@ -18,9 +18,9 @@ from torch import Tensor, nn
 PATCH, MERGE = 16, 2
 TOKEN_PIXELS = PATCH * MERGE  # one visual token per 32 x 32 pixels
 ORDERS = 16  # places in the order of a picture's regions that the dense head tells apart
-# Attention heads `(layer, head)` of the text model that are taught where to look. In an answer there are four, two of either
-# key-value head: one alone carries 48 numbers of what stands there, and a place that a phrase found is known a layer later.
-READ_HEADS = ((2, 0),)  # at the end of a question's phrase
+# Attention heads `(layer, head)` of the text model that are taught where to look: four, two of either key-value head, since one
+# alone carries 48 numbers of what stands there, and two of them a layer later, when what the first ones found is known.
+READ_HEADS = ((2, 0), (2, 2), (3, 1), (3, 3))  # at the end of a question's phrase
 WRITE_HEADS = ((3, 0), (3, 2), (4, 1), (4, 3))  # at each token of an answer
 
 

@@ -102,10 +102,9 @@ class Packer:
             asked, spans = self.spans(("\n<|im_start|>user\n" if index else "") + turn.prompt + ASSISTANT)
             answer, starts = self.spans(turn.answer + "<|im_end|>")
             read += [(len(ids) + at, [None, *regions]) for at, regions in mentioned(turn, spans)]
-            if turn.chosen:  # an option's end has seen both its letter and its text, a phrase's end what it stands for
-                looks = [(at, [len(ids) + ends_at(turn, turn.chosen, spans)]) for at in range(len(answer) - 1)]
-            else:
-                looks = spoken(turn, starts)
+            looks = spoken(turn, starts)
+            for _, regions in looks:  # an option's end has seen both its letter and its text, a phrase's end what it stands for
+                regions[:] = [len(ids) + ends_at(turn, r, spans) if isinstance(r, str) else r for r in regions]
             write += [(len(ids) + len(asked) - 1 + at, regions) for at, regions in looks]
             ids += asked + answer
             weights += [np.zeros(len(asked), np.float32), token_weights(turn.answer, starts)]

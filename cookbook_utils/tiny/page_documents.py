@@ -19,7 +19,7 @@ from .page_articles import block, picture, table, text
 from .page_paper import Page, Paper, new_paper
 from .pages import some
 from .samples import Sample
-from .turns import Turn, drawn, pick
+from .turns import Turn, drawn, pick, shown_by_part
 from .typesetting import Run, fitting, text_width
 
 PAGES_OF = {(256, 288): 2, (256, 256): 3, (256, 224): 4}  # how many pages the training shows at each size
@@ -148,7 +148,7 @@ def to_page(task: str, rng, document: Document, prompt: str, phrase: str, index:
     if index is not None:
         page, answer = int(document.numbers[index].text), document.numbers[index].text
     asked = prompt + (NUMBER_ZH if prompt.endswith("？") else pick(rng, NUMBER))
-    return Turn(task, asked, answer, {"page": page, "answer": answer}, [(phrase, list(regions))], chosen=phrase)
+    return Turn(task, asked, answer, {"page": page, "answer": answer}, [(phrase, list(regions))], [(0, phrase)])
 
 
 def page_of_heading(document: Document, rng) -> Turn | None:
@@ -158,18 +158,59 @@ def page_of_heading(document: Document, rng) -> Turn | None:
         return None
     wording = ('On which page is the section "{}"?', 'Which page has the heading "{}"?', '标题"{}"在第几页？')
     prompt = pick(rng, wording).format(run.text)
-    return to_page("page_of_heading", rng, document, prompt, f'"{run.text}"', index, document.pages[index].blocks[:1])
+    return to_page("page_of_heading", rng, document, prompt, f'"{run.text}"', index, run.glyphs)
 
 
-def page_of_text(document: Document, rng) -> Turn | None:
-    """The page with a value, a word or a cell that stands in the document once."""
+def written_once(document: Document, rng) -> tuple[int, Run] | None:
+    """The index of a page with a value, a word or a cell that stands in the document once, and where it stands."""
     index = int(rng.integers(len(document.pages)))
     line = pick(rng, document.pages[index].lines[1:-1] or document.pages[index].lines[:1])
     run = pick(rng, (line.runs[-1], pick(rng, line.runs[-1].words())))
-    if len(run.text) < 3 or document.text().count(run.text.lower()) > 1:
+    return None if len(run.text) < 3 or document.text().count(run.text.lower()) > 1 else (index, run)
+
+
+def page_of_text(document: Document, rng) -> Turn | None:
+    found = written_once(document, rng)
+    if not found:
         return None
+    index, run = found
     wording = ('On which page does "{}" appear?', 'Which page contains the text "{}"?', '"{}"出现在第几页？')
     return to_page("page_of_text", rng, document, pick(rng, wording).format(run.text), f'"{run.text}"', index, run.glyphs)
+
+
+def one_of_several(document: Document, rng) -> tuple[str, str, list] | None:
+    """A phrase that stands for a heading, a text or a picture, the number of its page or "none", and what is there."""
+    kind = rng.choice(("heading", "text", "picture", "absent"), p=(0.3, 0.35, 0.25, 0.1))
+    if kind == "picture":
+        shown = [(i, part) for i, page in enumerate(document.pages) for part in page.blocks if part.kind == "image"]
+        name = pick(rng, shown)[1].name if shown and rng.random() < 0.8 else pick(rng, things()).name
+        found = [(i, part) for i, part in shown if part.name == name]
+        answer = document.numbers[found[0][0]].text if found else "none"
+        return None if len(found) > 1 else (f"a picture of {name}", answer, [part for _, part in found])
+    if kind == "absent":
+        words = pick(rng, (say.heading, say.snippet))(rng)
+        return None if len(words) < 3 or words.lower() in document.text() else (f'"{words}"', "none", [])
+    index = int(rng.integers(len(document.pages)))
+    found = written_once(document, rng) if kind == "text" else (index, document.headings[index])
+    if not found or document.text().count(found[1].text.lower()) > 1:
+        return None
+    return f'"{found[1].text}"', document.numbers[found[0]].text, found[1].glyphs
+
+
+def pages_of_several(document: Document, rng) -> Turn | None:
+    """The page of each of several headings, texts and pictures, "none" for those that are on no page."""
+    asked: dict[str, tuple[str, list]] = {}
+    for _ in range(int(rng.integers(3, 9))):
+        phrase, answer, regions = one_of_several(document, rng) or ("", "", [])
+        if phrase and not any(phrase in other or other in phrase for other in asked):
+            asked[phrase] = answer, regions
+    if len(asked) < 2:
+        return None
+    answers, mentions = [answer for answer, _ in asked.values()], [(phrase, regions) for phrase, (_, regions) in asked.items()]
+    prompt = pick(rng, ("On which pages are {}?", "Which pages have {}?")).format(", ".join(asked))
+    prompt += ' Answer with a page number or "none" for each, in this order, separated by commas.'
+    answer = ", ".join(answers)
+    return Turn("pages_of_several", prompt, answer, {"answers": answers}, mentions, shown_by_part(answer, list(asked), ", "))
 
 
 def page_of_part(document: Document, rng) -> Turn | None:
@@ -222,7 +263,7 @@ def fact_of_section(document: Document, rng) -> Turn | None:
     )).format(name, heading)  # fmt: skip
     answer = Answer().read(fields[name]).read(document.numbers[index], " (page ")
     expect = {"answer": fields[name].text, "page": int(document.numbers[index].text)}
-    mentions = [(f'"{heading}"', [document.pages[index].blocks[0]])]
+    mentions = [(f'"{heading}"', document.headings[index].glyphs)]
     return turn("fact_of_section", prompt, answer, expect, mentions=mentions, tail=")")
 
 
@@ -258,7 +299,8 @@ def contents(document: Document, rng) -> Turn | None:
 
 
 TASKS: dict[Callable, float] = {
-    page_of_heading: 3, page_of_text: 3, page_of_part: 2, page_of_absent: 2, fact_of_section: 3, fact_on_page: 2, contents: 0.7,
+    page_of_heading: 3, page_of_text: 3, page_of_part: 4, page_of_absent: 2, fact_of_section: 3, fact_on_page: 2, contents: 0.7,
+    pages_of_several: 4,
 }  # fmt: skip
 
 

@@ -269,7 +269,7 @@ def choice(view: View, rng) -> Turn | None:
     answer = "ABCD"[[text for text, _ in options].index(right)]
     prompt = question + pick(rng, (" ", "\n")).join(["", *written]) + "\nAnswer with the letter of the right option."
     mentions = [*mentions, *((line, regions) for line, (_, regions) in zip(written, options, strict=True) if regions is not None)]
-    return said("choice", prompt, answer, mentions, chosen=written["ABCD".index(answer)], option=right)
+    return said("choice", prompt, answer, mentions, shown=written["ABCD".index(answer)], option=right)
 
 
 def choose_side(view: View, rng):

@@ -59,9 +59,9 @@ def listed(task: str, prompt: str, items: list[dict], chosen: list, mentions=(),
     return Turn(task, prompt, answer, expect or {"seen": chosen}, list(mentions), shown)
 
 
-def said(task: str, prompt: str, answer: str, mentions=(), shown=None, chosen="", **expect) -> Turn:
+def said(task: str, prompt: str, answer: str, mentions=(), shown=None, **expect) -> Turn:
     """A turn answered with a word, a letter or a number; `shown` is the one region that the answer names."""
-    return Turn(task, prompt, answer, {"answer": answer, **expect}, list(mentions), [(0, shown)] if shown else [], chosen)
+    return Turn(task, prompt, answer, {"answer": answer, **expect}, list(mentions), [(0, shown)] if shown else [])
 
 
 def told(view: View) -> str:

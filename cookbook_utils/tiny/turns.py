@@ -24,9 +24,7 @@ class Turn:
 
     `mentions`: phrases of the prompt with the regions that they stand for, none for an absent thing.
     `shown`: `(start, region)` in the order of the answer's characters; from `start` on the answer
-    speaks of that region, or of `NOWHERE`.
-    `chosen`: the part of the prompt that the whole answer looks at instead, as the prompt writes it: of a question with options the
-    right one, of a question for a page what is looked for.
+    speaks of that region, of `NOWHERE`, or of what a phrase of the prompt says, as the prompt writes it.
     """
 
     task: str
@@ -35,7 +33,6 @@ class Turn:
     expect: dict = field(default_factory=dict)
     mentions: list[tuple[str, list]] = field(default_factory=list)
     shown: list[tuple[int, object]] = field(default_factory=list)
-    chosen: str = ""
 
 
 def pick(rng: np.random.Generator, options):

@@ -88,9 +88,16 @@ def test_a_page_goes_to_those_who_read(tiny, path):
     assert choice(tiny, str(path)) == "tiny_pages"
 
 
-def test_pages_of_a_pdf_go_to_those_who_read(tiny):
-    pages = pdf_pages(ASSETS / "pages" / "report.pdf", pages=[1, 2, 3, 4], dpi=72)
-    assert choice(tiny, pages) == choice(tiny, pages[:1]) == "tiny_pages"
+def test_pages_of_a_pdf_go_to_those_who_know_documents_and_one_alone_to_those_who_read(tiny):
+    pages = pdf_pages(ASSETS / "pages" / "report.pdf", dpi=72)
+    assert choice(tiny, pages) == choice(tiny, pages[:2]) == "tiny_documents"
+    assert choice(tiny, pages[:1]) == "tiny_pages"
+
+
+@pytest.mark.parametrize(("paths", "knows"), [(PICTURES, "tiny"), (ROOMS, "tiny_rooms")])
+def test_several_pictures_at_once_are_no_document(tiny, paths, knows):
+    for first in range(0, len(paths) - 3, 3):
+        assert choice(tiny, [str(path) for path in paths[first : first + 3]]) == knows
 
 
 def test_what_nobody_knows_goes_to_the_first(tiny):
@@ -112,12 +119,12 @@ def test_a_stream_from_the_second_checkpoint_is_the_answer(tiny):
 
 
 def test_the_reply_cache_tells_other_weights_of_either_checkpoint(tiny):
-    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 5
+    assert len(set(tiny.name.removeprefix("tiny:tiny@").split("+"))) == len(tiny.folders) == 6
 
 
 def test_the_gate_has_a_row_for_each_checkpoint_and_a_weight_for_each_feature():
     gate = json.loads((TINY_FOLDER / "gate.json").read_text())
     width = json.loads((TINY_FOLDER / "config.json").read_text())["vision_config"]["out_hidden_size"]
     (weight, bias), (weight_2, bias_2) = gate["layers"]
-    assert np.shape(weight) == (len(bias), 2 * width + 3)
+    assert np.shape(weight) == (len(bias), 2 * width + 4)
     assert np.shape(weight_2) == (len(gate["folders"]), len(bias)) and np.shape(bias_2) == (len(gate["folders"]),)

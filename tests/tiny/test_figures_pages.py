@@ -137,6 +137,11 @@ def test_another_page_is_not_the_page(long):
         assert documents.parts(replied(long[task], other))["exact"] == 0
     found = documents.facts(replied(long["fact_of_section"], lambda text: text.replace("(page ", "(page 1")))
     assert found == {"value and page": 0, "value": 1, "page": 0}
+    cases = long["pages_of_several"]
+    first = documents.each(replied(cases, lambda text: ", ".join(["25", *text.split(", ")[1:]])))
+    count = sum(len(case.turn.expect["answers"]) for case in cases)
+    assert first == {"exact": 0, "each": pytest.approx(1 - len(cases) / count)}
+    assert documents.each(replied(cases, lambda text: text + ", 3"))["each"] == 0
 
 
 def test_a_document_is_twelve_pictures_of_one_conversation(long):

@@ -136,12 +136,14 @@ def test_a_row_tells_where_to_look(parts):
 
 def test_a_letter_looks_at_the_end_of_its_option(parts):
     sample, packer, grid = packed(parts[0])
-    options = turns.Turn("choice", "Which?\n(A) a red cat\n(B) a red dog\nAnswer with the letter.", "B", chosen="(B) a red dog")
+    options = turns.Turn("choice", "Which?\n(A) a red cat\n(B) a red dog\nAnswer with the letter.", "B", shown=[(0, "(B) a red dog")])
     sample.turns = [turns.Turn("name", "What?", "This."), options]  # packed from the last to the first: the row begins with the choice
     row = packer.row(sample, np.random.default_rng(1), grid, 200)
-    ((at, key, share),) = [look for look in row["write"] if look[1] > 0]
-    assert share == 1 and packer.tokenizer.decode(row["ids"][at + 1]) == "B"
-    before = packer.tokenizer.decode(row["ids"][at - 80 : key + 1])
+    looks = [look for look in row["write"] if look[1] > 0]
+    assert packer.tokenizer.decode([row["ids"][at + 1] for at, _, _ in looks]) == "B<|im_end|>"
+    ((key, share),) = {(key, share) for _, key, share in looks}
+    assert share == 1
+    before = packer.tokenizer.decode(row["ids"][key - 60 : key + 1])
     assert before.rstrip().endswith("(B) a red dog"), before
 
 

@@ -219,7 +219,7 @@ def check_supervision(sample):
             assert phrase in turn.prompt and all(id(region) in known for region in regions), turn.prompt
         starts = [start for start, _ in turn.shown]
         assert starts == sorted(set(starts)) and (not starts or starts[0] == 0 and starts[-1] <= len(turn.answer))
-        assert all(region is None or id(region) in known for _, region in turn.shown), turn.task
+        assert all(region is None or id(region) in known or region in turn.prompt for _, region in turn.shown), turn.task
         for (start, region), (end, following) in zip(turn.shown, turn.shown[1:], strict=False):
             if isinstance(region, Glyph) and isinstance(following, Glyph):
                 assert turn.answer[end - 1] in (region.character, '"'), turn.answer  # or before the text of a box
@@ -385,10 +385,37 @@ def test_the_number_of_a_page_is_looked_up_where_the_question_names_what_it_look
     row = packer.row(page_documents.sample_of(document, [turn]), np.random.default_rng(0), (8, 8), 448)
     heading = turn.mentions[0][0]
     read = [packer.tokenizer.decode(row["ids"][at + 1]) for at, _, _ in row["write"]]
-    assert len(read) == 2 and "".join(read) == turn.answer  # one token a digit
+    assert read == [*turn.answer, "<|im_end|>"]  # one token a digit
     for _, key, share in row["write"]:
         assert share == 1 and packer.tokenizer.decode(row["ids"][key - 40 : key + 1]).rstrip("?").endswith(heading)
         assert {at for at, _, _ in row["read"]} == {key}
+
+
+def test_each_of_several_texts_is_looked_up_by_its_own_phrase():
+    packer = Packer(AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_pages")).tokenizer)
+    document, absent = page_documents.render_document(np.random.default_rng(5), 6, first=3), 0
+    for seed in range(20):
+        turn = page_documents.pages_of_several(document, np.random.default_rng(seed))
+        answers = turn.answer.split(", ")
+        for (phrase, glyphs), answer in zip(turn.mentions, answers, strict=True):
+            if not phrase.startswith('"'):
+                (index,) = [glyph.page for glyph in glyphs] or [None]
+                assert answer == ("none" if index is None else document.numbers[index].text)
+                assert not glyphs or phrase == f"a picture of {glyphs[0].name}"
+                continue
+            text = phrase.strip('"').lower()
+            on = [row.text for page, row in zip(document.pages, document.numbers, strict=True) if text in "\n".join(x.text for x in page.lines).lower()]
+            assert (on or ["none"]) == [answer] and bool(on) == bool(glyphs)
+            assert "".join(glyph.character for glyph in glyphs).lower() == (text.replace(" ", "") if on else "")
+        row = packer.row(page_documents.sample_of(document, [turn]), np.random.default_rng(0), (8, 8), 800)
+        looked = {}
+        for at, key, _ in row["write"]:
+            looked[key] = looked.get(key, "") + packer.tokenizer.decode(row["ids"][at + 1])
+        for key, (phrase, _) in zip([key for key in looked if key], turn.mentions, strict=True):
+            assert packer.tokenizer.decode(row["ids"][: key + 1]).rstrip(",? ").endswith(phrase)
+        assert [part.strip(", ") for key, part in looked.items() if key] == answers
+        absent += answers.count("none")
+    assert absent
 
 
 def test_the_page_that_is_named_holds_what_was_asked_for():
@@ -408,6 +435,19 @@ def test_the_page_that_is_named_holds_what_was_asked_for():
             assert (
                 turn.expect["answer"] in truth[page]["facts"].values() and turn.answer == f"{turn.expect['answer']} (page {page})"
             )
+
+
+def test_what_lies_on_a_page_is_its_part_or_the_thing_that_a_picture_shows():
+    seen = set()
+    for seed in range(12):
+        document = page_documents.render_document(np.random.default_rng(seed), 4)
+        targets = dense.targets_of([page_documents.sample_of(document, [])])
+        for page, at_token in zip(document.pages, targets.at_token, strict=True):
+            told = {list(dense.KINDS)[int(kind)] for kind in at_token} - {"nothing"}
+            seen |= {part.kind for part in page.blocks}
+            assert told <= {part.name or part.kind for part in page.blocks}
+            assert all(part.name in told for part in page.blocks if part.kind == "image")
+    assert {"image", "table", "text"} <= seen
 
 
 @pytest.mark.parametrize("size", list(page_documents.SIZES))
