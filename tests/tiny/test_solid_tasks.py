@@ -53,7 +53,7 @@ def check_supervision(sample):
         assert {id(r) for _, regions in turn.mentions for r in regions} <= known, turn
         starts = [start for start, _ in turn.shown]
         assert starts == sorted(set(starts)) and all(0 <= start <= len(turn.answer) for start in starts)
-        assert all(region is None or id(region) in known for _, region in turn.shown), turn
+        assert all(region is None or id(region) in known or region in turn.prompt for _, region in turn.shown), turn
 
 
 def test_supervision_points_at_regions_of_the_sample():
