@@ -56,6 +56,10 @@ class Document:
         """Everything that is written, in small letters."""
         return "\n".join(line.text for page in self.pages for line in page.lines).lower()
 
+    def once(self, text: str) -> bool:
+        """Whether a text stands in the document once, in large or small letters."""
+        return self.text().count(text.lower()) == 1
+
 
 def numbered(paper: Paper, number: int, style: str, align: str) -> Run:
     """Writes the page number at the foot, and returns its digits."""
@@ -154,7 +158,7 @@ def to_page(task: str, rng, document: Document, prompt: str, phrase: str, index:
 def page_of_heading(document: Document, rng) -> Turn | None:
     index = int(rng.integers(len(document.pages)))
     run = document.headings[index]
-    if document.text().count(run.text.lower()) > 1:
+    if not document.once(run.text):
         return None
     wording = ('On which page is the section "{}"?', 'Which page has the heading "{}"?', '标题"{}"在第几页？')
     prompt = pick(rng, wording).format(run.text)
@@ -166,7 +170,7 @@ def written_once(document: Document, rng) -> tuple[int, Run] | None:
     index = int(rng.integers(len(document.pages)))
     line = pick(rng, document.pages[index].lines[1:-1] or document.pages[index].lines[:1])
     run = pick(rng, (line.runs[-1], pick(rng, line.runs[-1].words())))
-    return None if len(run.text) < 3 or document.text().count(run.text.lower()) > 1 else (index, run)
+    return (index, run) if len(run.text) >= 3 and document.once(run.text) else None
 
 
 def page_of_text(document: Document, rng) -> Turn | None:
@@ -190,11 +194,15 @@ def one_of_several(document: Document, rng) -> tuple[str, str, list] | None:
     if kind == "absent":
         words = pick(rng, (say.heading, say.snippet))(rng)
         return None if len(words) < 3 or words.lower() in document.text() else (f'"{words}"', "none", [])
-    index = int(rng.integers(len(document.pages)))
-    found = written_once(document, rng) if kind == "text" else (index, document.headings[index])
-    if not found or document.text().count(found[1].text.lower()) > 1:
+    if kind == "text":
+        found = written_once(document, rng)
+    else:
+        index = int(rng.integers(len(document.pages)))
+        found = (index, document.headings[index]) if document.once(document.headings[index].text) else None
+    if not found:
         return None
-    return f'"{found[1].text}"', document.numbers[found[0]].text, found[1].glyphs
+    index, run = found
+    return f'"{run.text}"', document.numbers[index].text, run.glyphs
 
 
 def pages_of_several(document: Document, rng) -> Turn | None:
