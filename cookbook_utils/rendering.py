@@ -150,10 +150,12 @@ def _answer(route, html, policy):
 
 
 def _started(playwright, command, timeout_ms):
-    from playwright.sync_api import Error
+    from playwright.sync_api import Error, TimeoutError
 
     try:
         return playwright.chromium.launch(**command, timeout=timeout_ms)
+    except TimeoutError:
+        raise  # slow, not missing
     except Error as error:
         lines = [line for line in str(error).splitlines() if "<launching>" not in line]
         telling = [line for line in lines if any(word in line for word in ("Executable", "sandbox", "error while"))] or lines

@@ -169,6 +169,15 @@ def test_a_browser_that_does_not_start_says_what_to_do(tmp_path):
         render_html("x", (9, 9), executable=shutil.which("false"))
 
 
+def test_a_browser_that_is_slow_to_start_is_no_missing_one(tmp_path):
+    pytest.importorskip("playwright", reason="the browser is driven by Playwright")
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nexec sleep 60\n")
+    browser.chmod(0o755)
+    with pytest.raises(TimeoutError, match="^the page was not rendered within timeout_s=1 seconds"):
+        render_html("x", (9, 9), executable=str(browser), timeout_s=1)
+
+
 @pytest.mark.parametrize(("arguments", "options", "error", "says"), [
     ((b"x", (9, 9)), {}, TypeError, "^html must be a str, got bytes"),
     (("x", (0, 9)), {}, ValueError, "^size must be"),
