@@ -21,6 +21,8 @@ from .model import grid_of
 from .packing import Packer
 from .samples import Sample
 
+LOOKS = ("read", "upper", "lower")  # of the heads that `model.WATCHED` names
+
 
 @dataclass
 class Looks:
@@ -43,7 +45,8 @@ class Batch:
     positions: torch.Tensor  # (3, B, T)
     targets: dense.Targets
     read: Looks
-    write: Looks
+    upper: Looks
+    lower: Looks
 
 
 def moved(part, device: torch.device):
@@ -59,7 +62,7 @@ def joined(batches: list[Batch]) -> Batch:
     targets = [batch.targets for batch in batches]
     aims = {f.name: together(targets, f.name) for f in fields(dense.Targets) if getattr(targets[0], f.name) is not None}
     firsts, looks = np.cumsum([0, *(len(batch.ids) for batch in batches)]).tolist(), {}
-    for name in ("read", "write"):
+    for name in LOOKS:
         parts = [getattr(batch, name) for batch in batches]
         index = [part.index + torch.tensor([first, 0, 0], device=part.index.device) for part, first in zip(parts, firsts, strict=False)]
         looks[name] = Looks(torch.cat(index), together(parts, "share"))
@@ -87,7 +90,7 @@ def collate(packer: Packer, rng: np.random.Generator, family: str, samples: list
     stack = lambda key: torch.from_numpy(np.stack([row[key] for row in rows]))  # noqa: E731
     pixels = torch.from_numpy(np.concatenate([frames_of(sample) for sample in samples]))
     positions = stack("positions").transpose(0, 1).contiguous()
-    looks = (gather_looks([row[name] for row in rows]) for name in ("read", "write"))
+    looks = (gather_looks([row[name] for row in rows]) for name in LOOKS)
     texts = (stack("ids"), stack("weights"), stack("segments"), positions)
     return Batch(family, grid, pixels, *texts, dense.targets_of(samples), *looks)
 

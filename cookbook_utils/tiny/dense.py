@@ -17,7 +17,7 @@ import torch
 from ..coordinates import to_grid
 from . import page_words
 from .families import KINDS
-from .model import MERGE, ORDERS, PATCH
+from .model import LINES, MERGE, ORDERS, PATCH
 from .samples import Glyph, Region, Sample
 
 NOTHING = KINDS["nothing"]  # class of a patch or token on which no region lies
@@ -36,6 +36,7 @@ class Targets:
     order: torch.Tensor  # (R, M) place of the region among those of its picture, left to right or as they are read
     centres: torch.Tensor  # (R, M), 1 where the token stands for a whole region
     glyphs: torch.Tensor | None  # (R, N, 2) character in the left and in the right half of the patch
+    lines: torch.Tensor | None = None  # (R, N) place of the line of writing at the patch among those of its picture, or IGNORE
     space: torch.Tensor | None = None  # (R, M, 9) the region's 3D box in metres and half-turns, NaN where there is none
     number: torch.Tensor | None = None  # (R, 2) tens and ones of the number that is printed on the page
 
@@ -119,17 +120,40 @@ def space_targets(regions: list[Region], size: tuple[int, int]) -> np.ndarray:
     return spaces[owners(boxes, size, PATCH * MERGE).reshape(-1)]
 
 
-def glyph_targets(glyphs: list[Glyph], size: tuple[int, int]) -> np.ndarray:
-    """The character whose centre lies nearest to the middle of each half patch `(N, 2)`, 0 where none is within half a patch."""
-    columns, rows = size[0] // PATCH, size[1] // PATCH
-    written, near = np.zeros((rows, columns * 2), int), np.full((rows, columns * 2), np.inf)
+def lines_of(glyphs: list[Glyph]) -> list[int]:
+    """The line that each of a picture's letters, given as they are read, is written in, counted from 0.
+
+    >>> lines_of([Glyph("a", (0, 0, 8, 16)), Glyph("b", (60, 1, 68, 17)), Glyph("c", (0, 20, 8, 36)), Glyph("d", (20, 42, 28, 58))])
+    [0, 0, 1, 2]
+    """
+    lines, (right, middle, height) = [], (np.inf, 0.0, 0.0)
     for glyph in glyphs:
+        x1, y1, x2, y2 = glyph.box_xyxy
+        another = (x1 + x2) / 2 < right or abs((y1 + y2) / 2 - middle) > 0.6 * max(y2 - y1, height)
+        lines.append((lines[-1] if lines else -1) + another)
+        right, middle, height = (x1 + x2) / 2, (y1 + y2) / 2, y2 - y1
+    return lines
+
+
+def glyphs_at(glyphs: list[Glyph], size: tuple[int, int]) -> np.ndarray:
+    """The index of the letter whose centre lies nearest to the middle of each half patch `(N, 2)`, -1 where none is within half a patch."""
+    columns, rows = size[0] // PATCH, size[1] // PATCH
+    written, near = np.full((rows, columns * 2), -1), np.full((rows, columns * 2), np.inf)
+    for index, glyph in enumerate(glyphs):
         x1, y1, x2, y2 = glyph.box_xyxy
         row, half = int((y1 + y2) / 2 / PATCH), int((x1 + x2) / 2 / (PATCH / 2))
         away = abs((x1 + x2) / 2 - (half + 0.5) * PATCH / 2)
         if 0 <= row < rows and 0 <= half < columns * 2 and away < near[row, half]:
-            written[row, half], near[row, half] = CHARACTERS.get(glyph.character, 0), away
+            written[row, half], near[row, half] = index, away
     return block_order(written.reshape(rows, columns, 2))
+
+
+def glyph_targets(glyphs: list[Glyph], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The character at each half patch `(N, 2)`, 0 for none, and the line at each patch `(N,)`, IGNORE for none."""
+    at = glyphs_at(glyphs, size)
+    characters = np.array([*(CHARACTERS.get(glyph.character, 0) for glyph in glyphs), 0])
+    lines = np.array([*(min(line, LINES - 1) for line in lines_of(glyphs)), IGNORE])
+    return characters[at], lines[at].max(-1)
 
 
 def targets_of(samples: list[Sample]) -> Targets:
@@ -143,7 +167,8 @@ def targets_of(samples: list[Sample]) -> Targets:
             spaces.append(space_targets(here, size))
             glyphs.append([glyph for glyph in sample.glyphs if glyph.page == page])
     stacked = [torch.from_numpy(np.stack(part)) for part in zip(*regions, strict=True)]
-    written = torch.from_numpy(np.stack([glyph_targets(g, size) for g in glyphs])) if any(glyphs) else None
+    at_glyphs = zip(*(glyph_targets(here, size) for here in glyphs), strict=True) if any(glyphs) else None
+    written, lines = (torch.from_numpy(np.stack(part)) for part in at_glyphs) if at_glyphs else (None, None)
     space = torch.from_numpy(np.stack(spaces))
     numbers = [divmod(number, 10) for sample in samples for number in sample.numbers or ()]
-    return Targets(*stacked, written, None if space.isnan().all() else space, torch.tensor(numbers) if numbers else None)
+    return Targets(*stacked, written, lines, None if space.isnan().all() else space, torch.tensor(numbers) if numbers else None)

@@ -19,7 +19,7 @@ from itertools import zip_longest
 import numpy as np
 
 from .dense import owners_of
-from .model import TOKEN_PIXELS, grid_of
+from .model import MERGE, PATCH, TOKEN_PIXELS, grid_of
 from .samples import Glyph, Sample
 from .tokenizer import CHAT_TEMPLATE
 from .turns import Turn
@@ -116,7 +116,8 @@ class Packer:
         return made.input_ids, made.offset_mapping
 
     def row(self, sample: Sample, rng: np.random.Generator, grid: tuple[int, int], length: int) -> dict:
-        """Arrays `ids`, `weights`, `segments` `(T,)`, `positions` `(3, T)`, and lists `read`, `write` of `(position, key, share)`."""
+        """Arrays `ids`, `weights`, `segments` `(T,)`, `positions` `(3, T)`, lists of `(position, key, share)`: what is to be
+        looked at while reading (`read`) and while writing, by the heads of either row of a token's patches (`upper`, `lower`)."""
         plain = not sample.system and not sample.tools and rng.random() < 0.1
         ids, prefix_positions, firsts = self.prefix(sample, grid, SYSTEM if plain else "", bare=rng.random() < 0.5)
         if len(ids) >= length:
@@ -125,14 +126,19 @@ class Packer:
         keys = {None: 0, **{key: firsts[picture] + token for key, (picture, token) in own_tokens(sample).items()}}
         start = int(prefix_positions.max()) + 1
         weights, segments, positions = [np.zeros(len(ids), np.float32)], [0] * len(ids), [prefix_positions]
-        turns, looks = list(sample.turns), ([], [])
+        turns, looks = list(sample.turns), {"read": [], "upper": [], "lower": []}
         while turns:
             now = [turns.pop() for _ in range(min(len(turns), 2 if rng.random() < 0.08 else 1))]
             more, weight, *looked = self.segment(now)
             if len(ids) + len(more) > length:
                 continue
-            for found, ours in zip(looked, looks, strict=True):
-                ours += [(len(ids) + at, place_of(r, keys, len(ids)), 1 / len(regions)) for at, regions in found for r in regions]
+            for name, found in zip(looks, (looked[0], looked[1], looked[1]), strict=True):
+                for at, regions in found:
+                    shares: dict[int, float] = {}
+                    for region in regions:
+                        key = place_of(None if is_elsewhere(region, name) else region, keys, len(ids))
+                        shares[key] = shares.get(key, 0.0) + 1 / len(regions)
+                    looks[name] += [(len(ids) + at, key, share) for key, share in shares.items()]
             positions.append(np.tile(np.arange(start, start + len(more)), (3, 1)))
             segments += [segments[-1] + 1] * len(more)
             weights.append(weight)
@@ -143,8 +149,7 @@ class Packer:
             "weights": np.concatenate([*weights, np.zeros(rest, np.float32)]),
             "segments": np.array(segments + [segments[-1] + 1] * rest),
             "positions": np.concatenate([*positions, np.zeros((3, rest), int)], 1),
-            "read": looks[0],
-            "write": looks[1],
+            **looks,
         }
 
 
@@ -167,6 +172,18 @@ def own_tokens(sample: Sample) -> dict[int, tuple[int, int]]:
         column, row = min(max(int(x / TOKEN_PIXELS), 0), columns - 1), min(max(int(y / TOKEN_PIXELS), 0), rows - 1)
         found[id(glyph)] = (glyph.page // step, row * columns + column)
     return found
+
+
+def is_elsewhere(looked_at, heads: str) -> bool:
+    """Whether a letter stands in the row of patches of its token that these heads, "upper" or "lower", do not read.
+
+    >>> [is_elsewhere(Glyph("a", (41, y, 47, y + 10)), "upper") for y in (34, 50)], is_elsewhere(Glyph("a", (41, 50, 47, 60)), "read")
+    ([False, True], False)
+    """
+    if heads == "read" or not isinstance(looked_at, Glyph):
+        return False
+    middle = (looked_at.box_xyxy[1] + looked_at.box_xyxy[3]) / 2
+    return (middle // PATCH % MERGE == 0) != (heads == "upper")
 
 
 def place_of(looked_at, keys: dict, start: int) -> int:

@@ -37,6 +37,7 @@ from .typesetting import Line, Run
 
 QUESTIONS = 6  # asked about a page; as many as fit into a row are trained on
 SIZES = {(256, 352): 4, (256, 256): 2, (352, 256): 3, (256, 128): 2, (384, 512): 2}
+MORE, MORE_OFTEN = {(256, 352): ("chart", "menu", "invoice", "article"), (352, 256): ("chart",)}, 0.3  # kinds that take more practice
 KINDS = ("line", *page_articles.KINDS, *charts.KINDS, *wireframes.KINDS)
 READABLE, SPOTTED = 260, 10  # characters that one answer reads at most, and lines that it lists
 FIGURES = ("chart", "wireframe")
@@ -398,6 +399,8 @@ def make(
     rng: np.random.Generator, size: tuple[int, int], level: float = 1.0, *, kind: str | None = None, system_fonts: bool = False
 ) -> Sample:
     """A page and six questions about it; see `pages.render`. Half of them are drawn at twice the size and made smaller."""
+    if kind is None and rng.random() < MORE_OFTEN * level and size in MORE:
+        kind = pick(rng, MORE[size])
     page = render(rng, size, level, scale=int(rng.integers(1, 3)), kind=kind, system_fonts=system_fonts, shrinks=True)
     turns: dict[str, Turn] = {}
     for _ in range(2 * QUESTIONS):

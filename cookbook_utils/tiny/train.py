@@ -115,7 +115,11 @@ class Trainer:
             "thing_right": right,
         }
         if targets.glyphs is not None:
-            losses.update(self.letter_losses(targets.glyphs.to(self.device), patches, tokens))
+            written = targets.glyphs.to(self.device).flatten()
+            losses.update(letter_losses("letters", self.head.characters(patches), written))
+            losses.update(letter_losses("token_letters", self.head.characters_of_tokens(tokens), written))
+            said = self.head.lines(tokens).float().flatten(0, 2)
+            losses["lines"] = F.cross_entropy(said, targets.lines.to(self.device).flatten(), ignore_index=IGNORE)
         if targets.number is not None:
             losses.update(self.number_losses(targets.number.to(self.device), tokens))
         if targets.space is not None:
@@ -145,26 +149,15 @@ class Trainer:
             right = (said.argmax(-1) == wanted).all(-1).float().mean()
         return {"number": F.cross_entropy(said.flatten(0, 2), wanted.flatten()), "number_right": right}
 
-    def letter_losses(self, written: torch.Tensor, patches, tokens) -> dict[str, torch.Tensor]:
-        """Told from patches and from tokens; characters count as much as all of the empty patches together."""
-        written, losses = written.flatten(), {}
-        something = written > 0
-        for name, said in (("letters", self.head.characters(patches)), ("token_letters", self.head.characters_of_tokens(tokens))):
-            said = said.float().flatten(0, 2)
-            each = F.cross_entropy(said, written, reduction="none")
-            losses[name] = each[something].mean() + each[~something].mean()
-            with torch.no_grad():
-                losses[f"{name}_right"] = ((said.argmax(-1) == written) & something).sum() / something.sum()
-        return losses
-
     def text_losses(self, batch: data.Batch, tokens, deep) -> dict[str, torch.Tensor]:
         ids, language, config = batch.ids.to(self.device), self.model.model.language_model, self.model.config
         image = (ids == config.image_token_id) | (ids == config.video_token_id)
         x, cos, sin, spread = text_inputs(language, ids, batch.positions.to(self.device), image, tokens, deep)
         mask = causal_mask(batch.segments.to(self.device), x.dtype)
         text = self.text if batch.family in self.compiled else text_layers
-        hidden, watched = text(language, x, cos, sin, mask, spread)
-        looks = [look_loss(scores.float(), looks) for scores, looks in zip(watched, (batch.read, batch.write), strict=True)]
+        hidden, watched, values = text(language, x, cos, sin, mask, spread)
+        wanted = (getattr(batch, name) for name in data.LOOKS)
+        looks = [look_loss(scores.float(), looks) for scores, looks in zip(watched, wanted, strict=True)]
         weights = batch.weights.to(self.device)[:, 1:]
         chosen = weights > 0
         logits = F.linear(hidden[:, :-1][chosen], self.model.lm_head.weight).float()
@@ -172,17 +165,22 @@ class Trainer:
         each = F.cross_entropy(logits, target, reduction="none")
         with torch.no_grad():
             right = ((logits.argmax(-1) == target) * (weight >= 1)).sum() / (weight >= 1).sum()
-        return {"text": (each * weight).sum() / weight.sum(), "read": looks[0], "write": looks[1], "text_right": right}
+        looking = dict(zip(data.LOOKS, looks, strict=True))
+        losses = {"text": (each * weight).sum() / weight.sum(), **looking, "text_right": right}
+        if batch.targets.glyphs is not None:
+            written = batch.targets.glyphs.to(self.device).flatten()
+            losses.update(letter_losses("value_letters", self.head.characters_of_values(values[image]), written))
+        return losses
 
     def update(self, batch: data.Batch, rate: float) -> dict[str, torch.Tensor]:
         with_text = self.step >= self.args.vision_steps
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
         total = total + 0.5 * losses["order"] + losses.get("letters", 0.0) + losses.get("token_letters", 0.0)
-        total = total + losses.get("number", 0.0)
+        total = total + losses.get("number", 0.0) + losses.get("lines", 0.0) + losses.get("value_letters", 0.0)
         total = total + losses.get("space", 0.0) * 2 + losses.get("metres", 0.0) * 0.5
         if with_text:
-            looking = (losses["read"] + losses["write"]) * self.args.look_weight
+            looking = (losses["read"] + (losses["upper"] + losses["lower"]) / 2) * self.args.look_weight
             total = losses["text"] * self.args.text_weight + looking + total * self.args.dense_weight
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
@@ -258,6 +256,16 @@ def decimal_digits(values: torch.Tensor) -> torch.Tensor:
     hundredths = (values.abs() * 100).round().long().clamp(max=999)
     sign = (values < 0) & (hundredths > 0)
     return torch.stack([sign.long(), hundredths // 100, hundredths // 10 % 10, hundredths % 10], -1)
+
+
+def letter_losses(name: str, said: torch.Tensor, written: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What is `said` `(..., L)` to be written in each half patch against what is, flat; characters count as much as all of the
+    empty halves together."""
+    said, something = said.float().flatten(0, -2), written > 0
+    each = F.cross_entropy(said, written, reduction="none")
+    with torch.no_grad():
+        right = ((said.argmax(-1) == written) & something).sum() / something.sum()
+    return {name: each[something].mean() + each[~something].mean(), f"{name}_right": right}
 
 
 def look_loss(scores: torch.Tensor, looks: data.Looks) -> torch.Tensor:

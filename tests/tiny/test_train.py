@@ -9,9 +9,10 @@ import torch
 from transformers import AutoProcessor
 
 from cookbook_utils.models import TINY_FOLDER
-from cookbook_utils.tiny import data, page_tasks, pages, train
+from cookbook_utils.tiny import data, dense, page_tasks, pages, train
 from cookbook_utils.tiny.families import FAMILIES
 from cookbook_utils.tiny.packing import Packer, spoken, token_weights
+from cookbook_utils.tiny.samples import Sample
 
 SHARED = {"clips": {"seconds": 3}}
 
@@ -71,8 +72,8 @@ def test_joined_batches_are_judged_as_each_of_them(start, tmp_path, family):
     with torch.no_grad():
         one, both = [trainer.forward(part, True) for part in parts], trainer.forward(data.joined(parts), True)
     assert float(both["patch"]) == pytest.approx(float(one[0]["patch"] + one[1]["patch"]) / 2, rel=1e-3)
-    sums = {"text": [float(part.weights[:, 1:].sum()) for part in parts], "read": [float(part.read.share.sum()) for part in parts],
-            "write": [float(part.write.share.sum()) for part in parts]}  # fmt: skip
+    sums = {"text": [float(part.weights[:, 1:].sum()) for part in parts]}
+    sums |= {name: [float(getattr(part, name).share.sum()) for part in parts] for name in data.LOOKS}
     for name, weights in sums.items():
         mean = sum(float(row[name]) * weight for row, weight in zip(one, weights, strict=True)) / sum(weights)
         assert float(both[name]) == pytest.approx(mean, rel=1e-3), name
@@ -157,6 +158,24 @@ def test_an_unknown_family_is_named():
     with pytest.raises(ValueError, match="--mix: expected NAME=WEIGHT with a name of pictures"):
         train.mix_of(arguments(".", ".", mix=["paintings=2"]))
 
+
+def test_a_letter_is_read_by_the_heads_of_the_row_of_patches_that_it_stands_in():
+    packer, read = Packer(AutoProcessor.from_pretrained(TINY_FOLDER.with_name("tiny_pages")).tokenizer), {"upper": 0, "lower": 0}
+    named, seen = {code: character for character, code in dense.CHARACTERS.items()}, 0
+    for seed in range(6):
+        page = pages.render(np.random.default_rng(seed), (256, 352), kind="menu")
+        sample = Sample([page.image], [page_tasks.read_all(page, np.random.default_rng(seed))], page.regions, page.glyphs)
+        row, written = packer.row(sample, np.random.default_rng(0), (11, 8), 448), dense.glyph_targets(page.glyphs, page.size)[0]
+        first = row["ids"].tolist().index(packer.pads["image"])
+        for name, half in (("upper", slice(0, 4)), ("lower", slice(4, 8))):
+            for at, key, share in row[name]:
+                text = packer.tokenizer.decode(row["ids"][at + 1]).strip()
+                here = "".join(named.get(int(code), "") for code in written.reshape(-1, 8)[key - first, half]) if key and text else ""
+                read[name] += bool(key and text)
+                seen += bool(set(text) & set(here))
+        both = {at for at, key, share in row["upper"] if key and share == 1} & {at for at, key, share in row["lower"] if key and share == 1}
+        assert not both, "one letter is read by one pair of heads"
+    assert min(read.values()) > 80 and seen > 0.97 * sum(read.values())  # two narrow letters may share a half patch
 
 def test_looking_at_the_right_place_costs_nothing_and_elsewhere_much():
     looks = data.Looks(torch.tensor([[0, 1, 0], [0, 2, 0], [0, 2, 1]]), torch.tensor([1.0, 0.5, 0.5]))
