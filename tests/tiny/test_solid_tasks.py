@@ -45,10 +45,15 @@ def test_a_seed_gives_the_same_sample_again():
     assert [(t.prompt, t.answer) for t in one.turns] == [(t.prompt, t.answer) for t in two.turns]
 
 
+def check_sample(sample):
+    """What `check_supervision` asks for, and no answer too long for its row."""
+    check_supervision(sample)
+    assert all(len(turn.answer) <= (450 if turn.task.endswith("3d") else 260) for turn in sample.turns)
+
+
 def test_supervision_points_at_regions_of_the_sample():
     for sample in samples():
-        check_supervision(sample)
-        assert all(len(turn.answer) <= (450 if turn.task.endswith("3d") else 260) for turn in sample.turns)
+        check_sample(sample)
         assert len({turn.prompt for turn in sample.turns}) == len(sample.turns) == solid_tasks.QUESTIONS
 
 
@@ -255,7 +260,7 @@ def walks():
 
 def test_a_walk_shows_things_in_the_order_that_its_answers_say():
     for sample in walks():
-        check_supervision(sample)
+        check_sample(sample)
         answers = {turn.task: turn.answer for turn in sample.turns}
         names = answers["walk_order"].split(", ")
         first_page = [min(s.page for s in sample.regions if s.kind == name) for name in names]

@@ -168,7 +168,7 @@ def test_a_letter_is_read_by_the_heads_of_the_row_of_patches_that_it_stands_in()
         row, written = packer.row(sample, np.random.default_rng(0), (11, 8), 448), dense.glyph_targets(page.glyphs, page.size)[0]
         first = row["ids"].tolist().index(packer.pads["image"])
         for name, half in (("upper", slice(0, 4)), ("lower", slice(4, 8))):
-            for at, key, share in row[name]:
+            for at, key, _ in row[name]:
                 text = packer.tokenizer.decode(row["ids"][at + 1]).strip()
                 here = "".join(named.get(int(code), "") for code in written.reshape(-1, 8)[key - first, half]) if key and text else ""
                 read[name] += bool(key and text)
