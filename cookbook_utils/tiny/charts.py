@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from . import page_words as say
-from .page_paper import Page, Paper, photograph
+from .page_paper import APART, Page, Paper, photograph
 from .samples import Region
 from .turns import pick
 from .typesetting import Font, Run, fitting, text_width
@@ -23,7 +23,7 @@ COLOURS = {
     "tab:blue": (31, 119, 180), "tab:orange": (255, 127, 14), "tab:green": (44, 160, 44), "tab:red": (214, 39, 40),
     "tab:purple": (148, 103, 189), "tab:brown": (140, 86, 75), "tab:pink": (227, 119, 194), "tab:cyan": (23, 190, 207),
 }  # fmt: skip
-SPOKEN_SHARE, SPOKEN_SIZE = 0.6, 15  # of bar and line charts with their values written at the marks, and the letters' size
+SPOKEN_SHARE, SPOKEN_SIZE = 0.75, 15  # of bar and line charts with their values written at the marks, and the letters' size
 SUBJECTS = say.words("Sales Visitors Rain Tickets Members Orders Profit Guests Calls Trees Books Goals Votes Hours Steps Cars")
 
 
@@ -110,7 +110,7 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
     frame = inner(paper, text_width(str(top), paper.font), ticks=[0])
     x1, y1, x2, y2 = frame
     place = (x2 - x1) / count
-    labels = category_labels(rng, count, paper.font, place - 3)
+    labels = category_labels(rng, count, paper.font, place - 8)
     values = [int(v) for v in rng.integers(1, top + 1, count)]
     height = lambda value: y2 - (y2 - y1) * value / (top * 1.04)
     for tick in ticks:
@@ -128,18 +128,28 @@ def upright(paper: Paper, rng: np.random.Generator, count: int, kind: str) -> Ch
         marks.append(Region("bar" if kind == "bar" else "point", tuple(map(float, box))))
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
     if rng.random() < SPOKEN_SHARE and place > text_width(str(top), paper.font):
-        lift = 0 if kind == "bar" else 5
-        spoken = [above(paper, x, y - lift, value) for (x, y), value in zip(points, values, strict=True)]
+        spoken = [at_mark(paper, points, index, value, kind, y2) for index, value in enumerate(values)]
     for (x, _), name in zip(points, labels, strict=True):
         names.append(paper.write(x - text_width(name, paper.font) / 2, y2 + 4, name))
     paper.keep(names)
     return Chart(kind, title, names, values, marks, top, colour, spoken)
 
 
-def above(paper: Paper, x: float, y: float, value: int) -> Run:
-    """Writes a value over the top of its bar or over its point."""
-    words, font = str(value), paper.font._replace(size=SPOKEN_SIZE)
-    run = paper.write(x - text_width(words, font) / 2, max(y - font.height - 1, paper.y - 4), words, font)
+def at_mark(paper: Paper, points: list[tuple], index: int, value: int, kind: str, bottom: float) -> Run:
+    """Writes a value over its bar or its point; under a point from which the line rises on both sides, if there is room."""
+    (x, y), font = points[index], paper.font._replace(size=SPOKEN_SIZE)
+    valley = kind == "line" and len(points) > 1 and all(points[i][1] < y for i in (index - 1, index + 1) if 0 <= i < len(points))
+    if valley and y + 8 + font.height < bottom:
+        return spoken_at(paper, x - text_width(str(value), font) / 2, y + 7, value, font)
+    y -= font.height + (1 if kind == "bar" else 6)
+    return spoken_at(paper, x - text_width(str(value), font) / 2, max(y, paper.y - 4), value, font)
+
+
+def spoken_at(paper: Paper, x: float, y: float, value: int, font: Font) -> Run:
+    """Writes a value on a strip of paper, so that no line of the chart runs through it."""
+    x1, y1, x2, y2 = paper.write(x, y, str(value), font).box_xyxy
+    paper.box(round(x1) - 1, round(y1) - 1, round(x2) + 1, round(y2) + 1, fill=paper.paper)
+    run = paper.write(x, y, str(value), font)
     paper.keep([run])
     return run
 
@@ -160,6 +170,7 @@ def sideways(paper: Paper, rng: np.random.Generator, count: int) -> Chart:
     """A chart of horizontal bars, the first at the top."""
     title, (step, steps) = titled(paper, rng), axis_steps(rng)
     top = step * steps
+    count = min(count, int((paper.bottom - paper.y - paper.font.height - 13) // APART))  # each in a row of tokens of its own
     labels = category_labels(rng, count, paper.font, paper.width * 0.34)
     across = max(text_width(label, paper.font) for label in labels)
     x1, y1, x2, y2 = inner(paper, across, ticks=[top])
@@ -181,8 +192,7 @@ def sideways(paper: Paper, rng: np.random.Generator, count: int) -> Chart:
         box = paper.box(x1, y - place * 0.36, end, y + place * 0.36, fill=COLOURS[colour])
         marks.append(Region("bar", tuple(map(float, box))))
         if beside:
-            spoken.append(paper.write(end + 4, y - written.ascent * 0.62, str(value), written))
-            paper.keep(spoken[-1:])
+            spoken.append(spoken_at(paper, end + 4, y - written.ascent * 0.62, value, written))
     paper.stroke((x1, y1), (x1, y2), colour=paper.ink)
     paper.keep([paper.write(length(tick) - text_width(str(tick), paper.font) / 2, y2 + 4, str(tick)) for tick in ticks])
     return Chart("barh", title, names, values, marks, top, colour, spoken)
@@ -249,7 +259,7 @@ def slices(paper: Paper, middle, radius: float, values: list[int], colours: list
 
 def chart(paper: Paper, rng: np.random.Generator, most: int) -> Page:
     """A chart of two to six values."""
-    paper.font, paper.bold = (font._replace(size=min(17, font.size)) for font in (paper.font, paper.bold))
+    paper.font, paper.bold = (font._replace(size=min(17, font.size), apart=0) for font in (paper.font, paper.bold))
     paper.box(0, 0, *paper.size, fill=(255, 255, 255))
     paper.paper = (255, 255, 255)
     count = int(rng.integers(2, min(6, 2 + most // 3) + 1))

@@ -21,7 +21,7 @@ from .model import grid_of
 from .packing import Packer
 from .samples import Sample
 
-LOOKS = ("read", "upper", "lower")  # of the heads that `model.WATCHED` names
+LOOKS = ("read", "first", "rest")  # of the heads that `model.WATCHED` names
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Batch:
     positions: torch.Tensor  # (3, B, T)
     targets: dense.Targets
     read: Looks
-    upper: Looks
-    lower: Looks
+    first: Looks
+    rest: Looks
 
 
 def moved(part, device: torch.device):

@@ -26,8 +26,8 @@ MEASURES: dict[str, Measure] = {
     "clips": figures_clips.MEASURE, "pages": figures_pages.PAGES, "articles": figures_pages.ARTICLES,
     "documents": figures_documents.MEASURE, "zoom": figures_zoom.MEASURE, "screens": figures_screens.MEASURE,
 }  # fmt: skip
-# What the checkpoints in assets have seen and anyone can ask; screens need recorded shards, and articles of their size were never shown.
-TRAINED = ("pictures", "solids", "walks", "zoom", "pages", "documents", "clips")
+# What anyone can ask; screens need recorded shards.
+TRAINED = ("pictures", "solids", "walks", "zoom", "pages", "articles", "documents", "clips")
 
 
 def ask_family(model, measure: Measure, count: int | None = None) -> Run:

@@ -17,7 +17,7 @@ from ..dataframes import tables
 from ..documents import parse_qwenvl_html, parse_qwenvl_markdown
 from ..parsing import extract_code, parse_boxes, parse_json
 from . import page_tasks, pages
-from .families import ARTICLE_SIZE, PAGE_SIZES
+from .families import PAGE_SIZES
 from .figures import (
     Case,
     Measure,
@@ -42,7 +42,7 @@ from .scenes import HELD_OUT
 
 SEED, ARTICLE_SEED = 24, 25
 CLOSE = 0.05  # of its axis, by which a chart's value may be off
-CHART_SIZES = [(352, 256), (256, 352)]
+CHART_SIZES, ARTICLE_SIZE = [(352, 256), (256, 352)], (256, 352)
 RECORDS = ("receipt", "invoice", "form", "ticket", "menu")
 # Kinds of the pages one after the other, None for whatever the training draws: records and charts often enough to be measured.
 PLAN = (None, "receipt", "chart", None, "form", "wireframe", None, "ticket", "chart", "invoice", None, "menu")
@@ -60,6 +60,7 @@ def held_out_pages(count: int) -> list[Page]:
 
 
 def held_out_articles(count: int) -> list[Page]:
+    """`count` articles of the size at which the training shows them."""
     seeds = (np.random.default_rng([HELD_OUT, ARTICLE_SEED, index]) for index in range(count))
     return [pages.render(rng, ARTICLE_SIZE, kind="article") for rng in seeds]
 

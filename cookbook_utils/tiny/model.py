@@ -21,11 +21,10 @@ ORDERS = 16  # places in the order of a picture's regions that the dense head te
 # Attention heads `(layer, head)` of the text model that are taught where to look: four, two of either key-value head, since one
 # alone carries 48 numbers of what stands there, and two of them a layer later, when what the first ones found is known.
 READ_HEADS = ((2, 0), (2, 2), (3, 1), (3, 3))  # at the end of a question's phrase
-# At each token of an answer. A visual token may hold letters of two lines: those in its upper patches are read by the heads of one
-# key-value head, those in its lower patches by the heads of the other; the two that have nothing to read look at the row's first token.
-UPPER_HEADS, LOWER_HEADS = ((3, 0), (4, 1)), ((3, 2), (4, 3))
-READING = tuple(layer for layer, _ in UPPER_HEADS)
-WATCHED = (READ_HEADS, UPPER_HEADS, LOWER_HEADS)
+# At each token of an answer. A word that is one token may be written across several visual tokens: those of one key-value head look
+# at the one with its first letter, those of the other at the others, so that their letters are not mixed.
+FIRST_HEADS, REST_HEADS = ((3, 0), (4, 1)), ((3, 2), (4, 3))
+WATCHED = (READ_HEADS, FIRST_HEADS, REST_HEADS)
 LINES = 24  # lines of writing on a picture that the dense head tells apart
 
 
@@ -154,40 +153,36 @@ def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
     return F.rms_norm(x.float(), (x.shape[-1],), norm.weight, norm.variance_epsilon).to(x.dtype)
 
 
-def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, watched: list[int]) -> tuple[Tensor, Tensor | None, Tensor]:
-    """The block's output, the attention scores `(B, H, T, T)` of the H heads that are watched, masked, before the softmax, and the
-    values `(B, T, 2, D)` of both key-value heads."""
+def text_block(layer: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, watched: list[int]) -> tuple[Tensor, Tensor | None]:
+    """The block's output and the attention scores `(B, H, T, T)` of the H heads that are watched, masked, before the softmax."""
     b, t, c = x.shape
     attn, mlp, scores = layer.self_attn, layer.mlp, None
     y = rms_norm(layer.input_layernorm, x)
     q = rms_norm(attn.q_norm, attn.q_proj(y).view(b, t, -1, attn.head_dim)).transpose(1, 2)  # (B, heads, T, D)
     k = rms_norm(attn.k_norm, attn.k_proj(y).view(b, t, -1, attn.head_dim)).transpose(1, 2)
-    values = attn.v_proj(y).view(b, t, -1, attn.head_dim)
-    v = values.transpose(1, 2)
+    v = attn.v_proj(y).view(b, t, -1, attn.head_dim).transpose(1, 2)
     q, k = q * cos + rotate_half(q) * sin, k * cos + rotate_half(k) * sin
     k, v = (part.repeat_interleave(attn.num_key_value_groups, dim=1) for part in (k, v))
     if watched:
         scores = (q[:, watched] * attn.head_dim**-0.5) @ k[:, watched].transpose(-1, -2) + mask
     x = x + attn.o_proj(attention(q, k, v, mask).transpose(1, 2).reshape(b, t, -1))
     y = rms_norm(layer.post_attention_layernorm, x)
-    return x + mlp.down_proj(F.silu(mlp.gate_proj(y)) * mlp.up_proj(y)), scores, values
+    return x + mlp.down_proj(F.silu(mlp.gate_proj(y)) * mlp.up_proj(y)), scores
 
 
 def text_layers(language: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor, deep: list[Tensor]) -> tuple:
-    """Embeddings `(B, T, C)` to the last hidden states, the scores `(B, H, T, T)` of each of the `WATCHED` groups of heads, and what the
-    `UPPER_HEADS` and the `LOWER_HEADS` would read at each position `(B, T, 2, C / 2)`: the values of both layers, one after the other.
+    """Embeddings `(B, T, C)` to the last hidden states, and the scores `(B, H, T, T)` of each of the `WATCHED` groups of heads.
 
     `deep` holds DeepStack features spread over `(B, T, C)`.
     """
-    watched, read = {}, []
+    watched = {}
     for index, layer in enumerate(language.layers):
         heads = [head for group in WATCHED for at, head in group if at == index]
-        x, scores, values = text_block(layer, x, cos, sin, mask, heads)
+        x, scores = text_block(layer, x, cos, sin, mask, heads)
         watched.update({(index, head): scores[:, i] for i, head in enumerate(heads)})
         if index < len(deep):
             x = x + deep[index]
-        read += [values] * (index in READING)
-    return rms_norm(language.norm, x), tuple(torch.stack([watched[at] for at in heads], 1) for heads in WATCHED), torch.cat(read, -1)
+    return rms_norm(language.norm, x), tuple(torch.stack([watched[at] for at in heads], 1) for heads in WATCHED)
 
 
 def text_inputs(language: nn.Module, ids: Tensor, positions: Tensor, visual_at: Tensor, tokens: Tensor, deep: list) -> tuple:
@@ -220,8 +215,6 @@ class DenseHead(nn.Module):
     `characters_of_tokens(tokens)`: the same, told from the visual token that has the patch.
     `lines(tokens)`: the place of the line that is written at each patch of a token `(B, M, 4, 24)`.
     `number(tokens)`: tens and ones of the number of the page that a token belongs to `(B, M, 2, 10)`.
-    `characters_of_values(values)`: what is written in the halves of the upper and of the lower patches of a token `(B, M, 4, 2, L)`,
-    each told from what the heads for them would read there `(B, M, 2, 96)`.
     `space(tokens)`: the region's 3D box as plain numbers `(B, M, 9)` and as sign, ones, tenths and hundredths `(B, M, 9, 4, 10)`.
     """
 
@@ -236,9 +229,6 @@ class DenseHead(nn.Module):
         self.metres = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 9 + 360))
         self.pages = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, 20))
         self.line = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, MERGE**2 * LINES))
-        self.value_letters = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(token_channels // 2), nn.Linear(token_channels // 2, MERGE * 2 * letters)) for _ in range(MERGE)
-        )
         self.letters = nn.Sequential(nn.LayerNorm(patch_channels), nn.Linear(patch_channels, 2 * letters))
         self.token_letters = nn.Sequential(nn.LayerNorm(token_channels), nn.Linear(token_channels, MERGE**2 * 2 * letters))
 
@@ -252,10 +242,6 @@ class DenseHead(nn.Module):
     def characters_of_tokens(self, tokens: Tensor) -> Tensor:
         said = self.token_letters(tokens).unflatten(-1, (MERGE**2, 2, -1))  # (B, M, 4, 2, L)
         return said.flatten(1, 2)
-
-    def characters_of_values(self, values: Tensor) -> Tensor:
-        rows = [head(values[..., row, :]).unflatten(-1, (MERGE, 2, -1)) for row, head in enumerate(self.value_letters)]
-        return torch.cat(rows, -3)
 
     def lines(self, tokens: Tensor) -> Tensor:
         return self.line(tokens).unflatten(-1, (MERGE**2, LINES))

@@ -19,7 +19,7 @@ from itertools import zip_longest
 import numpy as np
 
 from .dense import owners_of
-from .model import MERGE, PATCH, TOKEN_PIXELS, grid_of
+from .model import TOKEN_PIXELS, grid_of
 from .samples import Glyph, Sample
 from .tokenizer import CHAT_TEMPLATE
 from .turns import Turn
@@ -116,8 +116,8 @@ class Packer:
         return made.input_ids, made.offset_mapping
 
     def row(self, sample: Sample, rng: np.random.Generator, grid: tuple[int, int], length: int) -> dict:
-        """Arrays `ids`, `weights`, `segments` `(T,)`, `positions` `(3, T)`, lists of `(position, key, share)`: what is to be
-        looked at while reading (`read`) and while writing, by the heads of either row of a token's patches (`upper`, `lower`)."""
+        """Arrays `ids`, `weights`, `segments` `(T,)`, `positions` `(3, T)`, and lists of `(position, key, share)`: what is to be
+        looked at while reading (`read`) and while writing, by either pair of heads (`first`, `rest`)."""
         plain = not sample.system and not sample.tools and rng.random() < 0.1
         ids, prefix_positions, firsts = self.prefix(sample, grid, SYSTEM if plain else "", bare=rng.random() < 0.5)
         if len(ids) >= length:
@@ -126,19 +126,18 @@ class Packer:
         keys = {None: 0, **{key: firsts[picture] + token for key, (picture, token) in own_tokens(sample).items()}}
         start = int(prefix_positions.max()) + 1
         weights, segments, positions = [np.zeros(len(ids), np.float32)], [0] * len(ids), [prefix_positions]
-        turns, looks = list(sample.turns), {"read": [], "upper": [], "lower": []}
+        turns, looks = list(sample.turns), {"read": [], "first": [], "rest": []}
         while turns:
             now = [turns.pop() for _ in range(min(len(turns), 2 if rng.random() < 0.08 else 1))]
             more, weight, *looked = self.segment(now)
             if len(ids) + len(more) > length:
                 continue
-            for name, found in zip(looks, (looked[0], looked[1], looked[1]), strict=True):
+            for found, names in zip(looked, (("read",), ("first", "rest")), strict=True):
                 for at, regions in found:
-                    shares: dict[int, float] = {}
-                    for region in regions:
-                        key = place_of(None if is_elsewhere(region, name) else region, keys, len(ids))
-                        shares[key] = shares.get(key, 0.0) + 1 / len(regions)
-                    looks[name] += [(len(ids) + at, key, share) for key, share in shares.items()]
+                    places = [place_of(region, keys, len(ids)) for region in regions]
+                    parts = first_and_rest(places) if all(isinstance(region, Glyph) for region in regions) else (places, places)
+                    for name, part in zip(names, parts, strict=False):
+                        looks[name] += [(len(ids) + at, place, part.count(place) / len(part)) for place in dict.fromkeys(part)]
             positions.append(np.tile(np.arange(start, start + len(more)), (3, 1)))
             segments += [segments[-1] + 1] * len(more)
             weights.append(weight)
@@ -174,16 +173,14 @@ def own_tokens(sample: Sample) -> dict[int, tuple[int, int]]:
     return found
 
 
-def is_elsewhere(looked_at, heads: str) -> bool:
-    """Whether a letter stands in the row of patches of its token that these heads, "upper" or "lower", do not read.
+def first_and_rest(places: list[int]) -> tuple[list[int], list[int]]:
+    """Where the letters of a word stand, as the two pairs of heads are to look at them: where its first letter stands, and
+    elsewhere, if any stand elsewhere.
 
-    >>> [is_elsewhere(Glyph("a", (41, y, 47, y + 10)), "upper") for y in (34, 50)], is_elsewhere(Glyph("a", (41, 50, 47, 60)), "read")
-    ([False, True], False)
+    >>> first_and_rest([7, 7, 8, 8, 9]), first_and_rest([7, 7])
+    (([7], [8, 8, 9]), ([7], [7]))
     """
-    if heads == "read" or not isinstance(looked_at, Glyph):
-        return False
-    middle = (looked_at.box_xyxy[1] + looked_at.box_xyxy[3]) / 2
-    return (middle // PATCH % MERGE == 0) != (heads == "upper")
+    return places[:1], [place for place in places if place != places[0]] or places[:1]
 
 
 def place_of(looked_at, keys: dict, start: int) -> int:

@@ -86,15 +86,16 @@ def table(paper: Paper, rng: np.random.Generator, most: int) -> int:
     top, count = paper.y, max(1, min(most - 1, int(rng.integers(2, 5))))
     places = [paper.width * share for share in ((0.02, 0.6), (0.02, 0.44, 0.74))[len(names) - 2]]
     rows = [names] + [[{**COLUMNS, **FIGURES}[str(name)](rng) for name in names] for _ in range(count)]
-    paper.y += 3
+    inset = max(3, (paper.font.pitch - paper.font.height) // 2)
+    paper.y += inset
     step, lines, tops = paper.font.pitch, [], []
     for index, row in enumerate(rows):
-        tops.append(paper.y - 3)
+        tops.append(paper.y - inset)
         if index == 0:
             paper.box(paper.left, top, paper.right, top + step, fill=tint(rng, 190, 225))
         cells = [(str(cell), place) for cell, place in zip(row, places, strict=True)]
         lines.append(paper.line(*cells, font=paper.bold if index == 0 else paper.font))
-    frame = (paper.left, top, paper.right, paper.y - 2)
+    frame = (paper.left, top, paper.right, paper.y - inset + 1)
     grid = rng.random() < 0.6
     for y in tops[1:] if grid else tops[1:2]:
         paper.stroke((frame[0], y), (frame[2] - 1, y), colour=(120, 120, 120))

@@ -26,7 +26,7 @@ from .page_paper import Page
 from .scenes import HELD_OUT
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "pages"
-SEED, SCALE = 33, 2  # SCALE: of the files, in sides of what the model sees
+PAGE_SEED, REPORT_SEED, SCALE = 42, 33, 2  # SCALE: of the files, in sides of what the model sees
 HIGH, SQUARE, WIDE, SIGN = (256, 352), (256, 256), (352, 256), (256, 128)
 PAGES = (
     *[("receipt", HIGH)] * 4, *[("invoice", HIGH)] * 3, *[("form", HIGH)] * 3, *[("ticket", HIGH)] * 2, *[("menu", HIGH)] * 2,
@@ -40,7 +40,7 @@ ASKED = {
 
 
 def drawn(family: int, index: int, size: tuple[int, int], kind: str, **options) -> Page:
-    return pages.render(np.random.default_rng([HELD_OUT, SEED, family, index]), size, scale=SCALE, kind=kind, **options)
+    return pages.render(np.random.default_rng([HELD_OUT, PAGE_SEED, family, index]), size, scale=SCALE, kind=kind, **options)
 
 
 def save(page: Page, name: str) -> dict:
@@ -93,7 +93,7 @@ def save_pdf(name: str, pictures: list[Image.Image]) -> None:
 
 def report_rows(document: Document) -> list[dict]:
     """The pages of the long document, each with the questions that lead to it; those that lead nowhere stand last."""
-    turns = questions_about(page_documents.ask, document, np.random.default_rng([HELD_OUT, SEED, 6]), ASKED, tries=12)
+    turns = questions_about(page_documents.ask, document, np.random.default_rng([HELD_OUT, REPORT_SEED, 6]), ASKED, tries=12)
     asked = [{"task": turn.task, "prompt": turn.prompt, "answer": turn.answer, **turn.expect} for turn in turns]
     rows = document.truth()
     for row in rows:
@@ -113,7 +113,7 @@ def build() -> None:
     write_rows(FOLDER / "charts.json", [chart_row(index, chart_of(index)) for index in range(CHARTS)])
     frames = [drawn(4, index, HIGH, "wireframe") for index in range(WIREFRAMES)]
     write_rows(FOLDER / "wireframes.json", [wireframe_row(index, page) for index, page in enumerate(frames)])
-    report = page_documents.render_document(np.random.default_rng([HELD_OUT, SEED, 5]), LONG, first=1, scale=SCALE)
+    report = page_documents.render_document(np.random.default_rng([HELD_OUT, REPORT_SEED, 5]), LONG, first=1, scale=SCALE)
     save_pdf("report.pdf", [page.image for page in report.pages])
     write_rows(FOLDER / "report.json", report_rows(report))
 

@@ -17,6 +17,8 @@ from .scenes import background
 from .turns import pick
 from .typesetting import FAMILIES, Font, Line, Run, Sheet, chinese_face, typical_advance, union
 
+APART = 32  # pixels from one line of a page to the next at least: the height of a visual token, which then holds one line's letters
+
 
 @dataclass
 class Block(Region):
@@ -134,12 +136,15 @@ def tint(rng: np.random.Generator, low: float, high: float, spread: float = 12) 
     return tuple(int(value) for value in np.clip(rng.uniform(low, high) + rng.normal(0, spread, 3), 0, 255))
 
 
-def new_paper(rng: np.random.Generator, size, *, scale: int = 1, system_fonts: bool = False) -> Paper:
-    """An empty sheet with random paper, ink, accent colour and typeface, set so large that a letter takes 9-11 pixels."""
+def new_paper(rng: np.random.Generator, size, *, scale: int = 1, system_fonts: bool = False, apart: int = 0) -> Paper:
+    """An empty sheet with random paper, ink, accent colour and typeface, set so large that a letter takes 9-11 pixels.
+
+    apart: the least distance of two lines, in pixels.
+    """
     paper = Paper(size, scale=scale, paper=tint(rng, 228, 255, 6), margin=int(rng.integers(14, 19)))
     regular, bold = pick(rng, FAMILIES)
     height = min(22, round(rng.uniform(9.2, 11.2) / typical_advance(regular)))
-    paper.font, paper.bold = Font(regular, height), Font(bold, height)
+    paper.font, paper.bold = Font(regular, height, apart), Font(bold, height, apart)
     paper.ink, paper.chinese = tint(rng, 10, 70), bool(rng.random() < 0.12 and system_fonts and chinese_face())
     hue = rng.random(3)
     paper.accent = tuple(int(30 + 130 * value) for value in (hue - hue.min()) / (np.ptp(hue) + 1e-6))

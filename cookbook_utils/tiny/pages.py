@@ -2,7 +2,8 @@
 
 A kind is a function `(paper, rng, most)` that writes at most about `most` lines on an empty paper; what it returns is the
 box of the part that is turned when the page is photographed, None for the whole. Letters are 15-28 px high, lines have at
-most about 24 characters. Articles live in `page_articles`, charts in `charts`, wireframes in `wireframes`; `render` draws them all.
+most about 24 characters and stand at least `APART` from one another. Articles live in `page_articles`, charts in `charts`,
+wireframes in `wireframes`; `render` draws them all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from . import page_words as say
 from .charts import chart
 from .page_articles import article
-from .page_paper import Page, Paper, new_paper, photograph, tint
+from .page_paper import APART, Page, Paper, new_paper, photograph, tint
 from .turns import pick
 from .typesetting import Font, Line, fitting, text_width
 from .wireframes import wireframe
@@ -95,7 +96,7 @@ def sign(paper: Paper, rng: np.random.Generator, most: int) -> tuple:
     bigger = min(28, paper.font.size + int(rng.integers(2, 9)))
     count = int(rng.integers(1, min(4, most, (high - 60 - bigger) // paper.font.pitch + 1) + 1))
     fonts = [paper.bold._replace(size=bigger if row == 0 else paper.font.size + 1) for row in range(count)]
-    tall = sum(font.pitch for font in fonts) + 14
+    tall = sum(font.pitch for font in fonts[:-1]) + fonts[-1].height + 20
     top = round(rng.uniform(20, max(20, high - tall - 20)))
     ground, writing = (tint(rng, 205, 250), paper.accent) if rng.random() < 0.4 else (paper.accent, (250, 250, 250))
     paper.box(14, top, wide - 14, top + tall, fill=ground, radius=6)
@@ -123,7 +124,7 @@ def barcode(paper: Paper, rng: np.random.Generator) -> None:
 def label(paper: Paper, rng: np.random.Generator, most: int) -> None:
     """A parcel label or a price tag, with a barcode."""
     if rng.random() < 0.5:
-        keys = some(rng, ("name", "address", "city", "phone"), most - 1)
+        keys = some(rng, ("name", "address", "city", "phone"), min(most, paper.free()) - 1)
         paper.line(pick(rng, ("To", "Ship to", "Deliver to")), font=paper.bold)
         for key in keys:
             bare(paper, rng, key)
@@ -216,7 +217,7 @@ def invoice(paper: Paper, rng: np.random.Generator, most: int) -> None:
     most = min(most, paper.free())
     paper.line("Invoice", font=paper.bold._replace(size=paper.font.size + 4), colour=paper.accent)
     bare(paper, rng, "company", font=paper.bold)
-    for key in some(rng, ("number", "date", "due", "name"), max(1, min(4, most - 6))):
+    for key in some(rng, ("number", "date", "due", "name"), int(rng.integers(1, max(2, min(5, most - 5))))):
         labelled(paper, rng, key)
     paper.skip(0.4)
     rest = min(paper.free(), most - len(paper.lines)) - 3
@@ -231,7 +232,7 @@ def form(paper: Paper, rng: np.random.Generator, most: int) -> None:
     paper.skip(0.3)
     keys = ("name", "date", "address", "city", "phone", "age", "job", "member", "room", "code", "day")
     column = max(text_width(LABELS[key][0] + "  ", paper.font) for key in keys)
-    step = paper.font.pitch + 7
+    step = max(paper.font.pitch, paper.font.height + 13)
     count = min(most, int((paper.bottom - paper.y) // step), int(rng.integers(2, 9)))
     for key in rng.permutation(some(rng, keys, max(1, count))):
         y, x = paper.y, paper.left + column
@@ -364,7 +365,7 @@ def render(
     if kind not in KINDS_OF_PAGES and kind not in OTHER_PAGES:
         raise ValueError(f"kind must be one of {', '.join([*KINDS_OF_PAGES, *OTHER_PAGES])}; got {kind!r}")
     most = max(1, round(1 + 13 * level))
-    paper = new_paper(rng, size, scale=scale, system_fonts=system_fonts)
+    paper = new_paper(rng, size, scale=scale, system_fonts=system_fonts, apart=int(rng.integers(APART, APART + 4)))
     paper.shrinks = shrinks
     if kind in OTHER_PAGES:
         return OTHER_PAGES[kind](paper, rng, most)

@@ -155,7 +155,7 @@ class Trainer:
         x, cos, sin, spread = text_inputs(language, ids, batch.positions.to(self.device), image, tokens, deep)
         mask = causal_mask(batch.segments.to(self.device), x.dtype)
         text = self.text if batch.family in self.compiled else text_layers
-        hidden, watched, values = text(language, x, cos, sin, mask, spread)
+        hidden, watched = text(language, x, cos, sin, mask, spread)
         wanted = (getattr(batch, name) for name in data.LOOKS)
         looks = [look_loss(scores.float(), looks) for scores, looks in zip(watched, wanted, strict=True)]
         weights = batch.weights.to(self.device)[:, 1:]
@@ -166,21 +166,17 @@ class Trainer:
         with torch.no_grad():
             right = ((logits.argmax(-1) == target) * (weight >= 1)).sum() / (weight >= 1).sum()
         looking = dict(zip(data.LOOKS, looks, strict=True))
-        losses = {"text": (each * weight).sum() / weight.sum(), **looking, "text_right": right}
-        if batch.targets.glyphs is not None:
-            written = batch.targets.glyphs.to(self.device).flatten()
-            losses.update(letter_losses("value_letters", self.head.characters_of_values(values[image]), written))
-        return losses
+        return {"text": (each * weight).sum() / weight.sum(), **looking, "text_right": right}
 
     def update(self, batch: data.Batch, rate: float) -> dict[str, torch.Tensor]:
         with_text = self.step >= self.args.vision_steps
         losses = self.forward(batch, with_text)
         total = losses["patch"] * 0.5 + losses["token"] + losses["digits"] + 10 * losses["edges"] + 2 * losses["centre"]
         total = total + 0.5 * losses["order"] + losses.get("letters", 0.0) + losses.get("token_letters", 0.0)
-        total = total + losses.get("number", 0.0) + losses.get("lines", 0.0) + losses.get("value_letters", 0.0)
+        total = total + losses.get("number", 0.0) + losses.get("lines", 0.0)
         total = total + losses.get("space", 0.0) * 2 + losses.get("metres", 0.0) * 0.5
         if with_text:
-            looking = (losses["read"] + (losses["upper"] + losses["lower"]) / 2) * self.args.look_weight
+            looking = (losses["read"] + (losses["first"] + losses["rest"]) / 2) * self.args.look_weight
             total = losses["text"] * self.args.text_weight + looking + total * self.args.dense_weight
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)

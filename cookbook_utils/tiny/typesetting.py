@@ -29,10 +29,11 @@ INK_OR_NONE = [255 * (value > INK) for value in range(256)]
 
 
 class Font(NamedTuple):
-    """A face and its size in pixels; `ascent` and `descent` are the cell above and below the baseline."""
+    """A face and its size in pixels; `ascent` is the cell above the baseline, `apart` the least distance of two lines."""
 
     face: str
     size: int
+    apart: int = 0
 
     @property
     def ascent(self) -> int:
@@ -45,7 +46,7 @@ class Font(NamedTuple):
     @property
     def pitch(self) -> int:
         """From one line to the next, in pixels."""
-        return round(1.36 * self.size)
+        return max(self.apart, round(1.36 * self.size))
 
 
 class Drawn(NamedTuple):
@@ -252,12 +253,12 @@ class Sheet:
         self.draw.line(path, fill=colour or self.ink, width=max(1, round(width * self.scale)))
 
     def rule(self, *, dashed: bool = False, colour=None) -> None:
-        """Draws a line across the text at `y` and goes on below it."""
-        self.y += 4
+        """Draws a line across, below what is written, and goes on 9 pixels further down."""
+        y = self.y + 7 - (self.font.pitch - self.font.height) / 2
         step = 4 if dashed else self.width
         for x in np.arange(self.left, self.right - 1, 2 * step):
-            self.stroke((x, self.y), (min(x + step, self.right), self.y), colour=colour)
-        self.y += 5
+            self.stroke((x, y), (min(x + step, self.right), y), colour=colour)
+        self.y += 9
 
     def dot(self, x: float, y: float, radius: float, colour=None) -> None:
         """Draws a filled circle."""

@@ -34,9 +34,9 @@ def test_the_number_of_a_page_is_looked_up_where_the_question_names_what_it_look
     turn = page_documents.ask(document, np.random.default_rng(3), page_documents.page_of_heading)
     row = packer.row(page_documents.sample_of(document, [turn]), np.random.default_rng(0), (8, 8), 448)
     heading = turn.mentions[0][0]
-    read = [packer.tokenizer.decode(row["ids"][at + 1]) for at, _, _ in row["upper"]]
+    read = [packer.tokenizer.decode(row["ids"][at + 1]) for at, _, _ in row["rest"]]
     assert read == [*turn.answer, "<|im_end|>"]  # one token a digit
-    for _, key, share in row["upper"]:
+    for _, key, share in row["rest"]:
         assert share == 1 and packer.tokenizer.decode(row["ids"][key - 40 : key + 1]).rstrip("?").endswith(heading)
         assert {at for at, _, _ in row["read"]} == {key}
 
@@ -59,7 +59,7 @@ def test_each_of_several_texts_is_looked_up_by_its_own_phrase():
             assert "".join(glyph.character for glyph in glyphs).lower() == (text.replace(" ", "") if on else "")
         row = packer.row(page_documents.sample_of(document, [turn]), np.random.default_rng(0), (8, 8), 800)
         looked = {}
-        for at, key, _ in row["upper"]:
+        for at, key, _ in row["rest"]:
             looked[key] = looked.get(key, "") + packer.tokenizer.decode(row["ids"][at + 1])
         for key, (phrase, _) in zip([key for key in looked if key], turn.mentions, strict=True):
             assert packer.tokenizer.decode(row["ids"][: key + 1]).rstrip(",? ").endswith(phrase)

@@ -219,7 +219,7 @@ def test_a_row_is_token_by_token_what_the_processor_makes_of_the_conversation(ma
         answer = processor.tokenizer(turn.answer + "<|im_end|>").input_ids
         assert row["ids"][: len(asked) + len(answer)].tolist() == [*asked, *answer]
         assert np.flatnonzero(row["weights"]).tolist() == list(range(len(asked), len(asked) + len(answer))), "the last answer alone"
-        looked_at = {key for name in ("upper", "lower") for _, key, _ in row[name]}
+        looked_at = {key for name in ("first", "rest") for _, key, _ in row[name]}
         assert looked_at - {0} <= set(np.flatnonzero(row["ids"] == packer.pads["image"]))
 
 
