@@ -357,7 +357,7 @@ def render(
 
     >>> page = render(np.random.default_rng(3), (256, 352), kind="receipt")
     >>> page.size, page.lines[0].text
-    ((256, 352), 'Moore Theatre')
+    ((256, 352), 'Week Shop')
     """
     if not 0 <= level <= 1:
         raise ValueError(f"level must be a number from 0 (a word) to 1 (a full page); got {level!r}")
