@@ -139,10 +139,9 @@ def at_mark(paper: Paper, points: list[tuple], index: int, value: int, kind: str
     """Writes a value over its bar or its point; under a point from which the line rises on both sides, if there is room."""
     (x, y), font = points[index], paper.font._replace(size=SPOKEN_SIZE)
     valley = kind == "line" and len(points) > 1 and all(points[i][1] < y for i in (index - 1, index + 1) if 0 <= i < len(points))
-    if valley and y + 8 + font.height < bottom:
-        return spoken_at(paper, x - text_width(str(value), font) / 2, y + 7, value, font)
-    y -= font.height + (1 if kind == "bar" else 6)
-    return spoken_at(paper, x - text_width(str(value), font) / 2, max(y, paper.y - 4), value, font)
+    over = max(y - font.height - (1 if kind == "bar" else 6), paper.y - 4)
+    top = y + 7 if valley and y + 8 + font.height < bottom else over
+    return spoken_at(paper, x - text_width(str(value), font) / 2, top, value, font)
 
 
 def spoken_at(paper: Paper, x: float, y: float, value: int, font: Font) -> Run:
