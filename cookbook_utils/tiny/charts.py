@@ -146,9 +146,7 @@ def at_mark(paper: Paper, points: list[tuple], index: int, value: int, kind: str
 
 def spoken_at(paper: Paper, x: float, y: float, value: int, font: Font) -> Run:
     """Writes a value on a strip of paper, so that no line of the chart runs through it."""
-    x1, y1, x2, y2 = paper.write(x, y, str(value), font).box_xyxy
-    paper.box(round(x1) - 1, round(y1) - 1, round(x2) + 1, round(y2) + 1, fill=paper.paper)
-    run = paper.write(x, y, str(value), font)
+    run = paper.write(x, y, str(value), font, strip=paper.paper)
     paper.keep([run])
     return run
 

@@ -193,19 +193,24 @@ class Sheet:
         """Whether that many lines fit under what is written."""
         return self.y + (lines - 1) * self.font.pitch + self.font.height <= self.bottom
 
-    def write(self, x: float, y: float, text: str, font: Font | None = None, colour=None) -> Run:
-        """Writes a text whose cell begins at `(x, y)`."""
-        font, colour, scale, run = font or self.font, colour or self.ink, self.scale, Run(text, [], [])
+    def write(self, x: float, y: float, text: str, font: Font | None = None, colour=None, strip=None) -> Run:
+        """Writes a text whose cell begins at `(x, y)`; `strip`: the colour of a strip under its ink, a pixel larger on all sides."""
+        font, scale, run, stamps = font or self.font, self.scale, Run(text, [], []), []
         baseline = round(y) + font.ascent
         for character in text:
             drawn, at = letter(font.face, font.size, character), round(x)
             if drawn.mask:
-                shape = drawn if scale == 1 else letter(font.face, font.size * scale, character)
-                self.image.paste(colour, (at * scale + shape.left, baseline * scale + shape.top), shape.mask)
+                stamps.append((character, at))
                 x1, y1, x2, y2 = drawn.ink
                 run.inks.append((at + x1, baseline + y1, at + x2, baseline + y2))
                 run.glyphs.append(Glyph(character, (at + x1, round(y), at + x2, round(y) + font.height)))
             x += drawn.advance
+        if strip:
+            x1, y1, x2, y2 = (round(edge) for edge in run.box_xyxy)
+            self.box(x1 - 1, y1 - 1, x2 + 1, y2 + 1, fill=strip)
+        for character, at in stamps:
+            shape = letter(font.face, font.size * scale, character)
+            self.image.paste(colour or self.ink, (at * scale + shape.left, baseline * scale + shape.top), shape.mask)
         return run
 
     def line(self, *parts, font: Font | None = None, align: str = "left", colour=None, indent: float = 0) -> Line:
