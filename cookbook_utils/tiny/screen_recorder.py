@@ -39,6 +39,7 @@ IN_A_ROW = 5  # episodes of the same task, since loading another page takes a qu
 WRONG = 0.12  # share of steps that go wrong
 FIRST_UNSEEN = HELD_OUT + 100_000  # the benchmark's own seeds come before
 LONGEST = 14  # steps
+OTHERS = 4  # further goals for one screen, at most
 _ELEMENTS = Path(__file__).with_name("screen_elements.js")
 
 # MiniWoB++ tasks in which a goal of another seed can be asked on the same page.
@@ -54,14 +55,14 @@ class Stage:
     """An environment with one task at a time.
 
     begin: prepares a task and a seed, and returns the goal's text and the policy; reached: judges a run; others: further
-    goals `[{"goal", "call"}]` for the screen, so many at most; blunder: a wrong call for the screen with these elements.
+    goals `[{"goal", "call"}]` for the screen, `OTHERS` at most; blunder: a wrong call for the screen with these elements.
     """
 
     environment: object
     tasks: tuple[str, ...]
     begin: Callable[[str, int], tuple[str, Callable[[], str]]]
     reached: Callable[[object], bool]
-    others: Callable[[random.Random, int], list[dict]]
+    others: Callable[[random.Random], list[dict]]
     blunder: Callable[[random.Random, list[dict]], dict]
     holds: Callable[[], object] = lambda: None  # what a wrong step must not change
 
@@ -121,9 +122,9 @@ def phone_stage(chromium: Chromium) -> Stage:
         now["goal"] = make_goal(task, seed, phone.state())
         return now["goal"].text, lambda: next_call(Glance(phone), now["goal"])
 
-    def others(rng, most):
+    def others(rng):
         ahead, away = goals_of(Glance(phone), rng, tries=2, most=2)
-        return [*ahead[: most - 1], *away[:1]]
+        return [*ahead[: OTHERS - 1], *away[:1]]
 
     def blunder(rng, elements):
         spots = [e["box"] for e in elements if e["kind"] in ("icon", "row", "card", "tab", "field") and e["name"]]
@@ -148,10 +149,10 @@ def miniwob_stage(chromium: Chromium) -> Stage:
         pool.setdefault(task, []).append(page.goal)
         return page.goal, page.next_call
 
-    def others(rng, most):
+    def others(rng):
         known = sorted({*pool[page.task][-200:]} - {page.goal}) if page.task in SHARED_GOALS else []
         made, own = [], page.goal
-        for goal in rng.sample(known, min(most, len(known))):
+        for goal in rng.sample(known, min(OTHERS, len(known))):
             page.goal = goal
             try:
                 made.append({"goal": goal, "call": page.next_call()})
@@ -224,7 +225,7 @@ class Witness:
         seen = seen_on(environment)
         right = self.policy()
         erred = bool(seen["elements"]) and self.rng.random() < self.wrong and "terminate" not in right
-        others = self.stage.others(self.rng, 4)
+        others = self.stage.others(self.rng)
         reply = self.blunder(seen["elements"]) if erred else self.nudged(right, seen["elements"])
         self.rows.append({"call": right, "reply": reply, "erred": erred, "others": others, **seen})
         self.screens.append(messages[-1]["content"][0]["image"])
