@@ -79,12 +79,14 @@ def questions(count: int) -> Run:
         turn, zooms = zoom_tasks.ask_detail(sight, rng, number), 2 if huge else 1
         run["with_tool"].append(ZoomCase(large, turn, shown, tools=zoom.TOOLS, zooms=zooms))
         run["without_tool"].append(ZoomCase(large, turn, shown, zooms=zooms))
-        others = {"missing": zoom_tasks.ask_missing(sight, rng), "whether": zoom_tasks.ask_whether(sight, rng)}
+        others = {"whether": zoom_tasks.ask_whether(sight, rng)}
+        if sight.bare:
+            others["missing"] = zoom_tasks.ask_missing(sight, rng, pick(rng, sight.bare))
         scene = zoom_tasks.ask_scene(sight, zoom.seen_as(large.picture), rng)
         if scene and scene.task != "locate_absent":
             others["locate" if scene.task == "locate_name" else "things"] = scene
         for name, asked in others.items():
-            run[name] += [ZoomCase(large, asked, shown, tools=zoom.TOOLS)] if asked else []
+            run[name].append(ZoomCase(large, asked, shown, tools=zoom.TOOLS))
     return run
 
 

@@ -42,6 +42,9 @@ SIZES = {(256, 256): 3, (320, 256): 2}
 KINDS = (*(thing.name for thing in things()), "tag", "sticker")
 TOOLS = tool_schemas(TOOL)
 TIMES = 4  # a large picture's sides, in sides of the view
+HUGE_SHARE = 0.6  # of the conversations after one zoom, at level 1: about a huge thing, so that the answer is a second call
+BARE_SHARE = 0.4  # of the others, where there is a thing without a detail: about that
+OFF = 0.05, 0.25  # how far a call's box is off, in its sides: of a whole thing, and of a detail in a crop
 QUESTIONS = 8  # asked about a picture; as many as fit into a row are trained on
 
 FACES = ("DejaVuSans-Bold", "DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans")
@@ -240,14 +243,13 @@ def code(rng, level: float) -> str:
 
 def make(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
     """First answers: calls of the tool for what is too small; a plain answer for the rest, for a close-up, and without the tool."""
-    from .zoom_tasks import Sight, ask
+    from .zoom_tasks import ask
 
-    large = render(rng, size, level)
-    sight, draw = Sight(large, (0, 0, *large.size)), rng.random()
-    near = [n for n in sight.details if large.bearers[n].look.longer < 300]
+    (sight, huge), draw = first_sight(rng, size, level), rng.random()
+    near = [number for number in sight.details if number not in huge]
     if draw < 0.2 and near:
         return close_up(rng, sight, pick(rng, near))
-    seen, tools = seen_as(large.picture), TOOLS if draw < 0.9 else []
+    seen, tools = seen_as(sight.large.picture), TOOLS if draw < 0.9 else []
     turns = (ask(sight, seen, rng, tools=bool(tools)) for _ in range(2 * QUESTIONS))
     different = {turn.answer if "call" in turn.expect else turn.prompt: turn for turn in turns}  # one call, one question
     return Sample([seen], list(different.values())[:QUESTIONS], sight.regions, sight.glyphs, tools=tools)
@@ -257,8 +259,8 @@ def close_up(rng, sight: Sight, number: int) -> Sample:
     """What the tool gives for a detail, as the first picture: it can be told at once."""
     from .zoom_tasks import Sight, ask_detail
 
-    call = jittered(rng, sight.arguments(number))
-    near = Sight(sight.large, sight.closer(call["bbox_2d"]).window)
+    call, near = called(rng, sight, number)
+    near = Sight(sight.large, near.window)
     legible = [number for number in near.details if near.legible(number)]
     turns = [ask_detail(near, rng, pick(rng, legible)) for _ in range(QUESTIONS)]
     seen = seen_as(zoom_in([sight.large.picture], call))
@@ -266,30 +268,39 @@ def close_up(rng, sight: Sight, number: int) -> Sample:
 
 
 def make_zoomed(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
-    """The answer after one zoom, which on a huge thing is a second call."""
-    return follow(rng, render(rng, size, level), 1)
+    """The answer after one zoom: on a huge thing a second call, on a thing without a detail that there is no tag."""
+    sight, huge = first_sight(rng, size, level, huge=bool(rng.random() < HUGE_SHARE * level))
+    bare = [] if huge or rng.random() >= BARE_SHARE else sight.bare
+    return follow(rng, sight, pick(rng, huge or bare or list(sight.details)), 1)
 
 
 def make_zoomed_twice(rng: np.random.Generator, size=(256, 256), level=1.0) -> Sample:
     """The answer after two zooms."""
-    return follow(rng, render(rng, size, level, huge=True), 2)
+    sight, huge = first_sight(rng, size, level, huge=True)
+    return follow(rng, sight, pick(rng, huge), 2)
 
 
-def follow(rng, large: Large, zooms: int) -> Sample:
-    """A conversation about one detail, after a number of zooms; the boxes of the calls are a little off, as a model's are."""
-    from .zoom_tasks import Sight, ask_detail
+def first_sight(rng, size, level: float, *, huge: bool | None = None) -> tuple[Sight, list[int]]:
+    """A new picture (as of `render`) at first sight, and the numbers of its huge things."""
+    from .zoom_tasks import Sight
 
-    sights, pictures, calls = [Sight(large, (0, 0, *large.size))], [large.picture], []
-    wanted = [n for n in sights[0].details if zooms == 1 or large.bearers[n].look.longer > 300]
-    number = pick(rng, wanted)
-    question = ask_detail(sights[0], rng, number)
+    large = render(rng, size, level, huge=huge)
+    return Sight(large, (0, 0, *large.size)), [number for number, bearer in enumerate(large.bearers) if bearer.look.longer > 300]
+
+
+def follow(rng, sight: Sight, number: int, zooms: int) -> Sample:
+    """A conversation about what one thing bears, after a number of zooms."""
+    from .zoom_tasks import ask_about
+
+    sights, pictures, calls = [sight], [sight.large.picture], []
+    question = ask_about(sight, rng, number)
     for _ in range(zooms):
-        call = jittered(rng, sights[-1].arguments(number))
+        call, closer = called(rng, sights[-1], number)
         calls.append((call, zoom_in(pictures, call)))
-        sights.append(sights[-1].closer(call["bbox_2d"]))
+        sights.append(closer)
         pictures.append(calls[-1][1])
     *between, last = written(conversation(question.prompt, pictures[0], calls), TOOLS)
-    turn = ask_detail(sights[-1], rng, number)
+    turn = ask_about(sights[-1], rng, number)
     truth = question.expect["answer"]
     if not turn.expect.get("call"):
         turn.answer, turn.shown = truth, [*turn.shown[:-1], (len(truth), NOWHERE)]
@@ -298,11 +309,17 @@ def follow(rng, large: Large, zooms: int) -> Sample:
     return Sample([seen_as(p) for p in pictures], [turn], regions, glyphs, tools=TOOLS, between=between)
 
 
-def jittered(rng, arguments: dict) -> dict:
-    """A call whose box is off by two hundredths of its sides or so."""
-    x1, y1, x2, y2 = arguments["bbox_2d"]
-    off = rng.normal(0, 0.02, 4) * (x2 - x1, y2 - y1, x2 - x1, y2 - y1)
-    return {**arguments, "bbox_2d": np.clip(np.rint((x1, y1, x2, y2) + off), 0, 1000).astype(int).tolist()}
+def called(rng, sight: Sight, number: int) -> tuple[dict, Sight]:
+    """A call whose box is a little off, as a model's are, and what it shows: the whole detail among it."""
+    call, off = sight.arguments(number), OFF[min(sight.page, 1)]
+    x1, y1, x2, y2 = call["bbox_2d"]
+    while True:
+        (x, y), (w, h) = rng.normal(0, off, 2) * (x2 - x1, y2 - y1), np.exp(rng.normal(0, off, 2)) * (x2 - x1, y2 - y1)
+        edges = (x1 + x2 - w) / 2 + x, (y1 + y2 - h) / 2 + y, (x1 + x2 + w) / 2 + x, (y1 + y2 + h) / 2 + y
+        call["bbox_2d"] = np.clip(np.rint(edges), 0, 1000).astype(int).tolist()
+        closer = sight.closer(call["bbox_2d"])
+        if number in closer.details or number in closer.bare:
+            return call, closer
 
 
 @lru_cache(maxsize=1)

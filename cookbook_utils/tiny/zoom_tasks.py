@@ -1,8 +1,8 @@
 """What the model sees of a large picture, at first sight and in crops, and the questions about it with exact answers.
 
 A detail that is large enough in what the model sees is told; a smaller one is answered with a call of the tool: with the
-box of the whole thing at first sight, with the box of the detail itself in a crop. Boxes of regions and glyphs are in
-pixels of the view, boxes of calls on the 0-1000 grid of the picture that they name.
+box of the whole thing at first sight, with the box of the detail itself in a crop. That there is no tag is told from a
+crop. Boxes of regions and glyphs are in pixels of the view, boxes of calls on the 0-1000 grid of the picture that they name.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ class Sight:
         return Sight(self.large, (x1 + inner[0] * fx, y1 + inner[1] * fy, x1 + inner[2] * fx, y1 + inner[3] * fy), self.page + 1)
 
     @property
+    def bare(self) -> list[int]:
+        """The numbers of those bearers that have no detail."""
+        return [number for number in self.placed if not self.large.bearers[number].detail]
+
+    @property
     def regions(self) -> list[Region]:
         return [*self.placed.values(), *self.details.values()]
 
@@ -112,18 +117,22 @@ def ask_detail(sight: Sight, rng, number: int, *, tools: bool = True) -> Turn:
     return Turn(**asked, answer=truth, expect={"answer": truth}, shown=[*enumerate(letters), (len(truth), NOWHERE)])
 
 
-def ask_missing(sight: Sight, rng) -> Turn | None:
-    """The question for a tag that is not there."""
-    free = [number for number in sight.placed if not sight.large.bearers[number].detail]
-    if not free:
-        return None
-    number = pick(rng, free)
+def ask_missing(sight: Sight, rng, number: int, *, tools: bool = True) -> Turn:
+    """The question for a tag that is not there, answered with a call of the tool at first sight, else with that."""
     kind, wording = things()[sight.large.bearers[number].thing], pick(rng, ASKED["tag"])
     chinese = not wording.isascii()
-    phrase, answer = kind.name_zh if chinese else f"the {kind.name}", NO_TAG_ZH if chinese else NO_TAG
-    return Turn(
-        "zoom_missing", wording.format(phrase), answer, {"answer": answer}, [(phrase, [sight.placed[number]])], [(0, NOWHERE)]
-    )
+    phrase, truth = kind.name_zh if chinese else f"the {kind.name}", NO_TAG_ZH if chinese else NO_TAG
+    reply, expect, region = truth, {"answer": truth}, sight.placed[number]
+    if tools and sight.page == 0:
+        call = sight.arguments(number)
+        reply, expect = write_call(TOOL, call), {"answer": truth, "call": call}
+    shown = [(0, region), (len(reply), NOWHERE)]
+    return Turn("zoom_missing", wording.format(phrase), reply, expect, [(phrase, [region])], shown)
+
+
+def ask_about(sight: Sight, rng, number: int) -> Turn:
+    """The question for what a bearer bears, or for a tag where it bears nothing."""
+    return ask_detail(sight, rng, number) if sight.large.bearers[number].detail else ask_missing(sight, rng, number)
 
 
 def ask_whether(sight: Sight, rng) -> Turn:
@@ -164,7 +173,8 @@ def ask(sight: Sight, picture: Image.Image, rng, *, tools: bool = True) -> Turn:
         if draw < 0.55:
             turn = ask_detail(sight, rng, pick(rng, list(sight.details)), tools=tools)
         elif draw < 0.65:
-            turn = ask_missing(sight, rng) if rng.random() < 0.5 else ask_whether(sight, rng)
+            bare = sight.bare if rng.random() < 0.5 else []
+            turn = ask_missing(sight, rng, pick(rng, bare), tools=tools) if bare else ask_whether(sight, rng)
         else:
             turn = ask_scene(sight, picture, rng)
         if turn:

@@ -170,6 +170,27 @@ def test_every_detail_is_found_by_following_the_calls():
     assert set(zooms) == {(1, False), (2, True)}
 
 
+def test_boxes_of_calls_are_off_and_still_show_the_whole_detail():
+    rng, off = np.random.default_rng(0), {0: [], 1: []}
+    for large in some_pictures(6, huge=True):
+        sight = first_sight(large)
+        number = next(n for n in sight.details if large.bearers[n].look.longer > 300)
+        for page in off:
+            true = np.array(sight.arguments(number)["bbox_2d"])
+            for _ in range(5):
+                call, closer = zoom.called(rng, sight, number)
+                assert number in closer.details and closer.page == page + 1 == call["img_idx"] + 1
+                off[page].append(np.abs(call["bbox_2d"] - true) / np.tile(true[2:] - true[:2], 2))
+            sight = sight.closer(true.tolist())
+    assert 0.02 < np.mean(off[0]) < 0.08 and 0.15 < np.mean(off[1]) < 0.4
+
+
+@pytest.mark.parametrize(("level", "least", "most"), [(0.0, 0, 0), (1.0, 12, 22)])
+def test_after_one_zoom_more_than_half_call_again_at_full_difficulty(level, least, most):
+    again = [bool(parse_tool_calls(sample.turns[0].answer)) for sample in some_samples(zoom.make_zoomed, 30, level)]
+    assert least <= sum(again) <= most
+
+
 def test_a_conversation_is_one_that_every_backend_reads():
     picture, crop = Image.new("RGB", (1024, 1024)), Image.new("RGB", (512, 512))
     read = read_messages(zoom.conversation("What?", picture, [({"bbox_2d": [0, 0, 9, 9]}, crop)]), tools=zoom.TOOLS)
@@ -310,5 +331,21 @@ def test_what_a_thing_bears_is_told_truly():
             turn = zoom_tasks.ask_whether(sight, np.random.default_rng(seed))
             word, name = re.fullmatch(r"Is there a (\w+) on the (.+)\? Answer yes or no\.", turn.prompt).groups()
             assert (turn.answer == "Yes") == (bears[name] == word)
-            missing = zoom_tasks.ask_missing(sight, np.random.default_rng(seed))
-            assert not missing or bears[missing.mentions[0][1][0].kind] is None
+        bare = {zoom_tasks.things()[large.bearers[number].thing].name for number in sight.bare}
+        assert bare == {name for name, kind in bears.items() if not kind}
+
+
+def test_that_there_is_no_tag_is_told_after_a_look_or_without_the_tool():
+    said = {zoom_tasks.NO_TAG, zoom_tasks.NO_TAG_ZH}
+    for large in some_pictures():
+        sight, rng = first_sight(large), np.random.default_rng(1)
+        for number in sight.bare:
+            turn = zoom_tasks.ask_missing(sight, rng, number)
+            [call] = parse_tool_calls(turn.answer)
+            assert turn.expect["answer"] in said and call["arguments"] == sight.arguments(number)
+            near = sight.closer(call["arguments"]["bbox_2d"])
+            assert zoom_tasks.ask_missing(near, rng, number).answer in said
+            assert zoom_tasks.ask_missing(sight, rng, number, tools=False).answer in said
+    turns = [sample.turns[0] for sample in some_samples(zoom.make_zoomed, 60)]
+    missing = [turn for turn in turns if turn.task == "zoom_missing"]
+    assert 2 <= len(missing) <= 15 and all(turn.answer == turn.expect["answer"] in said for turn in missing)
