@@ -37,7 +37,7 @@ from .typesetting import Line, Run
 
 QUESTIONS = 6  # asked about a page; as many as fit into a row are trained on
 SIZES = {(256, 352): 4, (256, 256): 2, (352, 256): 3, (256, 128): 2, (384, 512): 2}
-MORE, MORE_OFTEN = {(256, 352): ("chart", "article", "article", "form", "wireframe"), (352, 256): ("chart",)}, 0.3  # kinds that take more practice
+MORE, MORE_OFTEN = {(256, 352): ("chart", "chart", "article", "article", "form", "wireframe"), (352, 256): ("chart",)}, 0.5  # kinds that take more practice
 KINDS = ("line", *page_articles.KINDS, *charts.KINDS, *wireframes.KINDS)
 READABLE, SPOTTED = 260, 10  # characters that one answer reads at most, and lines that it lists
 FIGURES = ("chart", "wireframe")
