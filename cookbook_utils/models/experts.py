@@ -3,7 +3,7 @@
 Each checkpoint was trained on families of its own of one synthetic world (see their model cards). The gate is learned, too:
 a network of one hidden layer over what the first checkpoint's vision tower makes of all pictures and frames of a conversation (mean and
 deviation of the visual tokens), how many of them are a video's, whether there are several pictures, and whether tools are declared,
-those that act on a screen apart. It never sees the words. One picture alone never goes to the checkpoint for documents.
+those that act on a screen apart. It never sees the words.
 `python -m cookbook_utils.tiny.gate` fits it; the reply comes out of `generate` of the checkpoint that it chose. A
 conversation without pictures is the first one's.
 Source: Jacobs, Jordan, Nowlan, Hinton 1991, Adaptive mixtures of local experts (with one expert chosen, not a weighted sum).
@@ -25,7 +25,6 @@ from .stream import Piece
 
 GATE = "gate.json"  # beside the first checkpoint: folders beside it, layers [weight (H, 2 C + 4), bias (H,)], [weight (folders, H), bias (folders,)]
 SCREEN_TOOLS = ("computer_use", "mobile_use")
-OF_SEVERAL = ("tiny_documents",)  # asked about several pictures only: a page alone is for those who read
 
 
 def features_of(model: LocalModel, conversation: Conversation) -> np.ndarray | None:
@@ -77,12 +76,7 @@ class Experts(LocalModel):
     def choice(self, conversation: Conversation) -> int:
         """Which checkpoint answers a conversation: an index into `folders`."""
         features = features_of(self, conversation)
-        if features is None:
-            return 0
-        scores = gate_scores(self._layers, features)
-        if not features[-3]:
-            scores[[folder.name in OF_SEVERAL for folder in self.folders]] = -np.inf
-        return int(np.argmax(scores))
+        return 0 if features is None else int(np.argmax(gate_scores(self._layers, features)))
 
     def _expert(self, index: int) -> LocalModel:
         """A checkpoint as a model that answers by itself; the first is this model without its gate."""

@@ -5,7 +5,7 @@
 A hidden layer and a softmax, over samples of the families that each checkpoint was trained on. To the first
 checkpoint's belong flat colours, gradients and noise as well, which are nobody's, so that the others are asked only about
 what they know. Fitted on seeds of the training's range, measured on held-out ones; written to `gate.json` beside the first
-checkpoint. Screens are played live, in Chromium; on two cores it takes about ten minutes.
+checkpoint. Screens are played live, in Chromium; on two cores it takes about twelve minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import atexit
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -125,11 +125,15 @@ def jpeg(image: Image.Image) -> Image.Image:
 
 
 def of_pages(rng: np.random.Generator, index: int) -> list[Conversation]:
-    """Pages of every size and kind, as they are and twice as large; charts and wireframes, as files have them."""
+    """Single pages of every size and kind, as they are, twice as large, and as files have them, these at a small budget, too; and
+    one of a document."""
     sizes = list(page_tasks.SIZES)
-    made = [conversation(pages.render(rng, sizes[int(rng.integers(len(sizes)))], scale=scale, system_fonts=True).image) for scale in (1, 2)]
+    made = [pages.render(rng, pick(rng, sizes), scale=scale, system_fonts=True).image for scale in (1, 2, 2)]
     sparse = pages.render(rng, pick(rng, ((352, 256), (256, 352))), kind=("chart", "wireframe")[index % 2], scale=2, system_fonts=True)
-    return [*made, conversation(jpeg(sparse.image))]
+    document = page_documents.render_document(rng, 2, size=pick(rng, list(page_documents.SIZES)), scale=1 + index % 2, system_fonts=True)
+    files = [jpeg(image) for image in (made[2], sparse.image)]
+    small = [conversation(image, max_pixels=image.width * image.height // 4) for image in files]
+    return [*(conversation(image) for image in (*made[:2], *files, pick(rng, document.pages).image)), *small]
 
 
 def of_what_is_read(rng: np.random.Generator, index: int) -> list[Conversation]:
@@ -187,10 +191,19 @@ KNOWN = {
 FOLDERS = tuple(KNOWN)  # a class each
 
 
-def samples(seed: int, count: int) -> list[tuple[int, Conversation]]:
+def samples(seed: int, count: int) -> Iterator[tuple[int, Conversation]]:
     """Conversations with the index of the checkpoint that knows their pictures."""
-    rngs = [np.random.default_rng([seed, 31, index]) for index in range(count)]
-    return [(who, made) for index, rng in enumerate(rngs) for who, known in enumerate(KNOWN.values()) for made in known(rng, index)]
+    for index in range(count):
+        rng = np.random.default_rng([seed, 31, index])
+        for who, known in enumerate(KNOWN.values()):
+            yield from ((who, made) for made in known(rng, index))
+
+
+def features_and_truth(model: LocalModel, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features `(N, D)` of samples, and the index of the checkpoint of each `(N,)`."""
+    rows = [(features_of(model, made), who) for who, made in samples(seed, count)]  # of one at a time: all of them fill 17 GB
+    features, truth = zip(*rows, strict=True)
+    return np.stack(features), np.array(truth)
 
 
 def fit(features: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -223,14 +236,13 @@ def write(folder: Path, layers: list) -> None:
 
 def main() -> None:
     model = LocalModel(str(TINY_FOLDER), spec="tiny", device="cpu", dtype=torch.float32, quiet=True)
-    fitted, measured = samples(0, FIT), samples(HELD_OUT, MEASURED)
-    features, held_out = (np.stack([features_of(model, one) for _, one in some]) for some in (fitted, measured))
-    layers = fit(features, np.array([index for index, _ in fitted]))
+    (features, known), (held_out, truth) = features_and_truth(model, 0, FIT), features_and_truth(model, HELD_OUT, MEASURED)
+    layers = fit(features, known)
     write(TINY_FOLDER, layers)
-    right = gate_scores(layers, held_out).argmax(1) == (truth := np.array([index for index, _ in measured]))
+    right = gate_scores(layers, held_out).argmax(1) == truth
     for index, name in enumerate(FOLDERS):
         print(f"{name}: {right[truth == index].sum()} of {(truth == index).sum()}")
-    print(f"right checkpoint for {right.sum()} of {len(right)} held-out conversations, fitted on {len(fitted)}")
+    print(f"right checkpoint for {right.sum()} of {len(right)} held-out conversations, fitted on {len(known)}")
 
 
 if __name__ == "__main__":
