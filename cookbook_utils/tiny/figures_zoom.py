@@ -74,7 +74,7 @@ def questions(count: int) -> Run:
     for index, large in enumerate(large_pictures(count)):
         rng = np.random.default_rng([HELD_OUT, SEED, 1, index])
         sight, shown = zoom_tasks.Sight(large, (0, 0, *large.size)), picture_of(large.picture)
-        huge = [number for number in sight.details if large.bearers[number].look.longer > 300]
+        huge = [number for number in sight.details if large.bearers[number].huge]
         number = huge[0] if huge else pick(rng, list(sight.details))
         turn, zooms = zoom_tasks.ask_detail(sight, rng, number), 2 if huge else 1
         run["with_tool"].append(ZoomCase(large, turn, shown, tools=zoom.TOOLS, zooms=zooms))

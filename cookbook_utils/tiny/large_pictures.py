@@ -30,7 +30,7 @@ def picture_row(index: int) -> dict:
     questions = []
     for number in sight.details:
         turn = zoom_tasks.ask_detail(sight, rng, number)
-        zooms = 2 if large.bearers[number].look.longer > 300 else 1
+        zooms = 2 if large.bearers[number].huge else 1
         questions.append({"task": turn.task, "prompt": turn.prompt, "answer": turn.expect["answer"],
                           "bbox_2d": turn.expect["call"]["bbox_2d"], "zooms": zooms})  # fmt: skip
     return {"file": file, "size": list(large.size), "objects": large.truth(), "questions": questions}

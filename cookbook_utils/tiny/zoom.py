@@ -138,6 +138,11 @@ class Bearer:
     def thing(self) -> int:
         return self.look.thing
 
+    @property
+    def huge(self) -> bool:
+        """Whether it is so large that its detail needs two zooms."""
+        return self.look.longer > 300
+
 
 @dataclass
 class Large:
@@ -285,7 +290,7 @@ def first_sight(rng, size, level: float, *, huge: bool | None = None) -> tuple[S
     from .zoom_tasks import Sight
 
     large = render(rng, size, level, huge=huge)
-    return Sight(large, (0, 0, *large.size)), [number for number, bearer in enumerate(large.bearers) if bearer.look.longer > 300]
+    return Sight(large, (0, 0, *large.size)), [number for number, bearer in enumerate(large.bearers) if bearer.huge]
 
 
 def follow(rng, sight: Sight, number: int, zooms: int) -> Sample:
